@@ -1,0 +1,51 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Every Swift target: no warning goes unread, every unsafe use is marked, and no C type or
+/// dependency can leak into a public interface.
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "strata",
+  platforms: [.macOS(.v15), .iOS(.v18), .tvOS(.v18), .watchOS(.v11), .visionOS(.v2)],
+  products: [
+    .library(name: "Checkpoints", targets: ["Checkpoints"]),
+    .library(name: "CheckpointsHDF5", targets: ["CheckpointsHDF5"]),
+    .library(name: "RecurrentNetworks", targets: ["RecurrentNetworks"]),
+    .executable(name: "strata", targets: ["strata"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+  ],
+  targets: [
+    // The system's zlib: CRC-32 and deflate.
+    .systemLibrary(
+      name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .systemLibrary(
+      name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
+    .target(
+      name: "CRecurrentKernels",
+      linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux, .android]))]),
+
+    .target(name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: strict),
+    .target(
+      name: "CheckpointsHDF5", dependencies: ["Checkpoints", "CHDF5"], swiftSettings: strict),
+    .target(
+      name: "RecurrentNetworks", dependencies: ["Checkpoints", "CRecurrentKernels"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "strata",
+      dependencies: [
+        "Checkpoints", "CheckpointsHDF5", "RecurrentNetworks",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+  ]
+)

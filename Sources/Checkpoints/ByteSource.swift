@@ -1,0 +1,72 @@
+/// Where the bytes of a file come from: an open file, a mapping, or memory. Read at random.
+public struct ByteSource: Sendable {
+  private enum Origin: Sendable {
+    case file(FileDescriptor)
+    case memory(Bytes)
+  }
+
+  private let origin: Origin
+  /// The path, or nil for bytes from memory.
+  public let path: String?
+  /// The number of bytes.
+  public let count: Int
+  /// Whether the checksums of tensors are to be checked as they are read.
+  let checksData: Bool
+
+  /// Opens a file. Its bytes are copied as they are read.
+  /// - Throws: `fileNotFound`, `notAFile`, `notReadable`.
+  public init(contentsOf path: String) throws(CheckpointError) {
+    let file = try FileDescriptor.reading(path)
+    self.origin = .file(file)
+    self.path = path
+    self.count = try file.status().size
+    self.checksData = true
+  }
+
+  /// Maps a file, which must not change in place as long as the source or anything read from it
+  /// lives; renaming another file over it is safe. With `checksData` false the checksums of
+  /// directories are checked, those of tensors are not.
+  /// - Throws: `fileNotFound`, `notAFile`, `notReadable`.
+  public init(
+    mappingImmutableFileAt path: String, checksData: Bool = true
+  ) throws(CheckpointError) {
+    let file = try FileDescriptor.reading(path)
+    self.count = try file.status().size
+    self.origin = .memory(try file.mapped(count: count))
+    self.path = path
+    self.checksData = checksData
+  }
+
+  /// Takes bytes from memory.
+  public init(_ bytes: Bytes) {
+    self.origin = .memory(bytes)
+    self.path = nil
+    self.count = bytes.count
+    self.checksData = true
+  }
+
+  /// The bytes of `range`; no copy when they stand in memory already.
+  /// - Throws: `truncated` when the file is shorter than `range` or became shorter; `notReadable`.
+  public func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
+    guard range.lowerBound >= 0, range.upperBound <= count else {
+      throw CheckpointError(
+        .truncated, file: path, offset: count,
+        "the file ends here, bytes up to \(range.upperBound) are needed")
+    }
+    switch origin {
+    case .file(let file): return try file.bytes(at: range.lowerBound, count: range.count)
+    case .memory(let bytes): return bytes[range]
+    }
+  }
+
+  /// The first bytes, at most `count` of them: what a format is recognised by.
+  /// - Throws: `notReadable`.
+  public func prefix(_ count: Int) throws(CheckpointError) -> Bytes {
+    try bytes(in: 0..<min(count, self.count))
+  }
+
+  /// The bytes in memory, when they are all there.
+  package var memory: Bytes? {
+    if case .memory(let bytes) = origin { bytes } else { nil }
+  }
+}
