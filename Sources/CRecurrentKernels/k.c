@@ -1,1 +1,0 @@
-int strata_placeholder;

@@ -1,0 +1,179 @@
+public import Checkpoints
+
+/// What one `nn.RNN`, `nn.LSTM` or `nn.GRU` is: sizes and options.
+public struct RecurrentConfiguration: Hashable, Sendable {
+  /// The kind of cell.
+  public enum Kind: String, Sendable, CaseIterable {
+    /// h = tanh or relu of W_ih x + b_ih + W_hh h + b_hh.
+    case rnn
+    /// Long short-term memory, gates i f g o.
+    case lstm
+    /// Gated recurrent unit, gates r z n.
+    case gru
+
+    /// How many gates stand one below the other in a weight.
+    public var gateCount: Int {
+      switch self {
+      case .rnn: 1
+      case .lstm: 4
+      case .gru: 3
+      }
+    }
+  }
+
+  /// The activation of an RNN.
+  public enum Nonlinearity: String, Sendable, CaseIterable {
+    /// Hyperbolic tangent.
+    case tanh
+    /// max(x, 0).
+    case relu
+  }
+
+  /// The kind of cell.
+  public var kind: Kind
+  /// Features of the input, I.
+  public var inputSize: Int
+  /// Hidden units, H.
+  public var hiddenSize: Int
+  /// Layers of the stack, L.
+  public var layerCount = 1
+  /// Features of the projected hidden state, P; 0 without projection. LSTM only.
+  public var projectionSize = 0
+  /// Whether every layer runs in both directions.
+  public var isBidirectional = false
+  /// Whether there are biases b_ih and b_hh.
+  public var hasBias = true
+  /// The activation of an RNN; without meaning for other kinds.
+  public var nonlinearity = Nonlinearity.tanh
+  /// Whether inputs and outputs are [batch, steps, features] instead of [steps, batch, features].
+  public var isBatchFirst = false
+  /// The dropout between layers in training. Inference does not drop anything.
+  public var dropout = 0.0
+
+  /// A stack of one layer, forward, with bias.
+  public init(kind: Kind, inputSize: Int, hiddenSize: Int) {
+    self.kind = kind
+    self.inputSize = inputSize
+    self.hiddenSize = hiddenSize
+  }
+
+  /// Features of h and of one direction's output: P with a projection, else H.
+  public var stateSize: Int { projectionSize > 0 ? projectionSize : hiddenSize }
+
+  /// Directions, D: 1 or 2.
+  public var directionCount: Int { isBidirectional ? 2 : 1 }
+
+  /// The directions in PyTorch's order.
+  public var directions: [ParameterName.Direction] {
+    isBidirectional ? [.forward, .reverse] : [.forward]
+  }
+
+  /// Features of the output, D × (P or H).
+  public var outputSize: Int { directionCount * stateSize }
+
+  /// Features of the input of a layer.
+  public func inputSize(ofLayer layer: Int) -> Int { layer == 0 ? inputSize : outputSize }
+
+  /// Every parameter with its shape, in PyTorch's order: layer by layer, forward before reverse.
+  /// - Throws: `shapeOverflow` for sizes out of this world.
+  public func parameters(
+    ofModule module: String
+  ) throws(CheckpointError) -> [(name: ParameterName, shape: Shape)] {
+    let (rows, overflow) = kind.gateCount.multipliedReportingOverflow(by: hiddenSize)
+    guard !overflow else {
+      throw CheckpointError(.shapeOverflow, "a hidden size of \(hiddenSize)")
+    }
+    var parameters: [(name: ParameterName, shape: Shape)] = []
+    for layer in 0..<layerCount {
+      for direction in directions {
+        func add(_ kind: ParameterName.Kind, _ dimensions: [Int]) throws(CheckpointError) {
+          let name = ParameterName(
+            module: module, kind: kind, layer: layer, direction: direction)
+          parameters.append((name, try Shape(dimensions)))
+        }
+        try add(.inputWeight, [rows, inputSize(ofLayer: layer)])
+        try add(.hiddenWeight, [rows, stateSize])
+        if hasBias {
+          try add(.inputBias, [rows])
+          try add(.hiddenBias, [rows])
+        }
+        if projectionSize > 0 { try add(.projectionWeight, [projectionSize, hiddenSize]) }
+      }
+    }
+    return parameters
+  }
+}
+
+extension RecurrentConfiguration: CustomStringConvertible {
+  /// The module as PyTorch would print it, `LSTM(3, 5, num_layers=2, bidirectional=True)`.
+  public var description: String {
+    var options = ["\(inputSize)", "\(hiddenSize)"]
+    if layerCount != 1 { options.append("num_layers=\(layerCount)") }
+    if kind == .rnn, nonlinearity != .tanh {
+      options.append("nonlinearity='\(nonlinearity.rawValue)'")
+    }
+    if !hasBias { options.append("bias=False") }
+    if isBatchFirst { options.append("batch_first=True") }
+    if dropout != 0 { options.append("dropout=\(dropout)") }
+    if isBidirectional { options.append("bidirectional=True") }
+    if projectionSize > 0 { options.append("proj_size=\(projectionSize)") }
+    return "\(kind.rawValue.uppercased())(\(options.joined(separator: ", ")))"
+  }
+}
+
+/// What the output layer y = activation(W h + b) is, and what it is applied to.
+public struct HeadConfiguration: Hashable, Sendable {
+  /// The activation behind W h + b.
+  public enum Activation: String, Sendable, CaseIterable {
+    /// None: y is W h + b.
+    case none
+    /// 1 / (1 + e^−x).
+    case sigmoid
+    /// Hyperbolic tangent.
+    case tanh
+    /// max(x, 0).
+    case relu
+    /// Over the output's features.
+    case softmax
+  }
+
+  /// What W is multiplied with.
+  public enum Input: String, Sendable, CaseIterable {
+    /// The output of every step.
+    case all
+    /// The output of the last step.
+    case last
+    /// The last layer's final state, directions concatenated.
+    case finalState = "h_n"
+  }
+
+  /// Features of the input.
+  public var inputSize: Int
+  /// Features of the output, O.
+  public var outputSize: Int
+  /// Whether there is a bias.
+  public var hasBias = true
+  /// The activation.
+  public var activation = Activation.none
+  /// What it is applied to.
+  public var input = Input.all
+
+  /// A linear layer with bias, applied to every step.
+  public init(inputSize: Int, outputSize: Int) {
+    self.inputSize = inputSize
+    self.outputSize = outputSize
+  }
+}
+
+extension HeadConfiguration: CustomStringConvertible {
+  /// The layer as PyTorch would print it, with what follows and precedes it.
+  public var description: String {
+    var text = "Linear(\(inputSize), \(outputSize)\(hasBias ? "" : ", bias=False"))"
+    if activation != .none { text += " + \(activation.rawValue)" }
+    switch input {
+    case .all: return text
+    case .last: return text + " on the last step"
+    case .finalState: return text + " on h_n"
+    }
+  }
+}

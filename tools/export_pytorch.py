@@ -1,0 +1,764 @@
+#!/usr/bin/env python3
+"""Export a PyTorch recurrent model, and what it computes, for Strata.
+
+From a training script:
+
+    from export_pytorch import export
+    export(model, "model.h5", example_input)
+
+On the command line: python export_pytorch.py --help
+
+Two HDF5 files come of it. The model file holds every tensor of the state dict, bit for bit, with
+the options of its modules. The golden file holds what PyTorch computed for the example: inputs,
+initial states, outputs and final states of each recurrent module, recorded at its real call in
+the forward pass, in float32 and again in float64. `strata verify` compares the Swift result with
+them. Needs torch >= 2.0 and h5py, nothing else.
+"""
+
+import argparse
+import contextlib
+import copy
+import importlib
+import importlib.util
+import json
+import os
+import pickle
+import sys
+
+import h5py
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+
+EXPORTER = "strata export_pytorch 1"
+
+STACKS = (nn.RNN, nn.LSTM, nn.GRU)
+CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
+OPTIONS = {
+    **dict.fromkeys(STACKS, ("mode", "input_size", "hidden_size", "num_layers", "bias",
+                             "batch_first", "dropout", "bidirectional", "proj_size")),
+    **dict.fromkeys(CELLS, ("input_size", "hidden_size", "bias")),
+    nn.Linear: ("in_features", "out_features", "bias"),
+    nn.Embedding: ("num_embeddings", "embedding_dim"),
+}
+MODES = {nn.LSTMCell: "LSTM", nn.GRUCell: "GRU"}
+ACTIVATIONS = {
+    "none": lambda x: x,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "softmax": lambda x: torch.softmax(x, dim=-1),
+}
+RESERVED = ("strata_modules", "torch_version", "exporter", "seed", "head", "head_input",
+            "head_activation", "embedding")
+
+
+class ExportError(ValueError):
+    """The model holds something that cannot be exported; the message names it."""
+
+
+def export(model, path, example_input=None, *, golden=None, example_kwargs=None, metadata=None,
+           seed=None):
+    """Write `model` to the HDF5 file `path` and what it computes to a golden file beside it.
+
+    model          any nn.Module; it is neither changed nor run, its copies are
+    example_input  the input tensor, or the tuple of positional arguments that `model.forward`
+                   takes, e.g. `(x, (h_0, c_0))` for a bare nn.LSTM; None writes no goldens
+    example_kwargs keyword arguments of `model.forward`
+    golden         path of the golden file; default `model.golden.h5` for `model.h5`;
+                   False writes no goldens
+    metadata       further text for the model file, {str: str}
+    seed           recorded in both files when given; the caller seeds
+
+    Existing files are replaced, and only when both new ones are complete. Returns a summary:
+    {"model", "golden", "tensors", "modules", "goldens", "facts"}. Raises ExportError, and
+    NotImplementedError for a PackedSequence.
+    """
+    path = os.fspath(path)
+    attributes = _attributes(metadata, seed)
+    calls = []
+    if golden is not False and (example_input is not None or example_kwargs):
+        args = example_input if isinstance(example_input, tuple) else (example_input,)
+        args = () if example_input is None else args
+        calls = record(model, args, example_kwargs or {})
+        if golden is None or golden is True:
+            golden = "{0}.golden{1}".format(*os.path.splitext(path))
+    targets = [path] if not calls else [path, os.fspath(golden)]
+    if calls and os.path.abspath(targets[1]) == os.path.abspath(path):
+        raise ExportError(f"{path}: the model and its goldens need two files")
+
+    facts = _facts(calls)
+    modules = module_records(model)
+    goldens = golden_tensors(calls)
+    state = model.state_dict()
+    common = {"torch_version": torch.__version__, "exporter": EXPORTER, **facts}
+    with _staged(targets) as temporary:
+        _write(temporary[0], state.items(),
+               {**attributes, **common, "strata_modules": _json(modules)})
+        if calls:
+            seeded = {} if seed is None else {"seed": str(seed)}
+            _write(temporary[1], goldens.items(), {**seeded, **common})
+    return {"model": path, "golden": targets[1] if calls else None, "tensors": len(state),
+            "modules": modules, "goldens": list(goldens), "facts": facts}
+
+
+# Module records
+
+
+def module_records(model):
+    """The recurrent, linear and embedding modules of `model`, in the order of named_modules()."""
+    records = []
+    # A module that is reached by two paths has its tensors in the state dict twice.
+    for path, module in model.named_modules(remove_duplicate=False):
+        base = _torch_base(module)
+        if base is None:
+            continue
+        # Parameters appear as None or tensors, options as what the constructor was given.
+        options = {name: getattr(module, name) for name in OPTIONS[base]}
+        if "bias" in options:
+            bias = options["bias"]
+            options["bias"] = bias if isinstance(bias, bool) else bias is not None
+        if base in CELLS:
+            mode = MODES.get(base) or f"RNN_{module.nonlinearity.upper()}"
+            options["mode"] = mode
+        if base in (nn.RNN, nn.RNNCell):
+            options["nonlinearity"] = module.nonlinearity
+        records.append({"path": path, "type": f"torch.nn.{base.__name__}", "options": options})
+    return records
+
+
+def _torch_base(module):
+    """The recorded torch.nn class that `module` is or derives from, or None."""
+    return next((base for base in type(module).__mro__ if base in OPTIONS), None)
+
+
+def _json(value):
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+# Recording
+
+
+class _Call:
+    """The first call of one recurrent module in the forward pass."""
+
+    def __init__(self, path, original, module, x, state, results):
+        self.path = path
+        self.original = original  # in the user's model: its dtype, its bits
+        self.is_cell = isinstance(module, CELLS)
+        self.input = x.clone()
+        self.state = tuple(tensor.clone() for tensor in state)
+        self.results = {name: tensor.clone() for name, tensor in results.items()}
+        # Kept alive so that no later tensor can take their storage and pass for them.
+        self.kept = results
+        self.count = 1
+        self.embedding = None  # (path, original, tokens), tokens shaped as `input` without I
+        self.heads = {}        # path: _Head
+
+    def names(self):
+        return ("h_0", "c_0")[:len(self.state)]
+
+    def head_inputs(self, results):
+        """What a head can be applied to, out of `results`: {head_input: tensor}."""
+        if self.is_cell:
+            return {}
+        output, h_n = results["output"], results["h_n"]
+        steps = 1 if self.original.batch_first and output.dim() == 3 else 0
+        directions = 2 if self.original.bidirectional else 1
+        return {
+            "all": output,
+            "last": output.select(steps, -1),
+            "h_n": torch.cat(list(h_n[-directions:]), dim=-1),
+        }
+
+    def match(self, x):
+        """Which of `head_inputs` the tensor `x` is, or None."""
+        exact, reshaped = [], []
+        for name, tensor in self.head_inputs(self.results).items():
+            if x.numel() == tensor.numel() and x.shape[-1:] == tensor.shape[-1:]:
+                if torch.equal(x.reshape(tensor.shape), tensor):
+                    (exact if x.shape == tensor.shape else reshaped).append(name)
+        # In one direction the last step and h_n hold the same numbers: memory tells them apart.
+        if "h_n" in exact + reshaped and _same_storage(x, self.kept["h_n"]):
+            return "h_n"
+        return next(iter(exact + reshaped), None)
+
+
+class _Head:
+    """A linear layer that took the recurrent output."""
+
+    def __init__(self, original, head_input, y):
+        self.original = original
+        self.head_input = head_input
+        self.y = y              # [..., O], before the activation until `activate`
+        self.activation = None  # None: could not tell
+
+    def candidates(self, returned):
+        """{activation: y after it} for each activation that explains what the model returned."""
+        for tensor in returned:
+            if tensor.numel() != self.y.numel() or tensor.dtype != self.y.dtype:
+                continue
+            tensor = tensor.reshape(self.y.shape)
+            found = {name: tensor for name, function in ACTIVATIONS.items()
+                     if torch.allclose(tensor, function(self.y), rtol=1e-5, atol=1e-6)}
+            if found:
+                return found
+        return {}
+
+
+def record(model, args, kwargs):
+    """Run a float32 copy of `model` in eval mode on the CPU; the calls of its recurrent modules.
+
+    Integer tensors among the arguments stay as they are, floating ones become float32.
+    """
+    inner, prefix = _unwrap(model)
+    args, kwargs = _argument(args, torch.float32), _argument(kwargs, torch.float32)
+    with _plain_torch():
+        replica = _copy(inner, torch.float32)
+        calls, returned = _run(inner, replica, prefix, args, kwargs)
+        for call in calls:
+            if len(call.heads) != 1:
+                continue
+            (path, head), = call.heads.items()
+            found = head.candidates(returned)
+            if len(found) > 1:
+                # All of y is positive, say, and relu looks like none: turn the signs over.
+                probe = _copy(inner, torch.float32)
+                for parameter in probe.get_submodule(path[len(prefix):]).parameters():
+                    parameter.neg_()
+                again, returned_again = _run(inner, probe, prefix, args, kwargs)
+                turned = next(c for c in again if c.path == call.path).heads[path]
+                other = turned.candidates(returned_again)
+                found = {name: y for name, y in found.items() if name in other}
+            if len(found) == 1:
+                (head.activation, head.y), = found.items()
+                head.y = head.y.clone()
+    return calls
+
+
+def _run(inner, replica, prefix, args, kwargs):
+    """One forward pass of `replica`: ([_Call], [tensor returned])."""
+    calls, embedded, handles = {}, [], []
+
+    def on_recurrent(path, original):
+        def hook(module, args, kwargs, result):
+            x = args[0] if args else kwargs["input"]
+            hx = args[1] if len(args) > 1 else kwargs.get("hx")
+            if isinstance(x, PackedSequence):
+                raise NotImplementedError(
+                    f"{path or type(module).__name__}: called with a PackedSequence, which is not "
+                    "supported yet; give an example that is a padded or a single sequence")
+            if path in calls:
+                calls[path].count += 1
+                return
+            state = () if hx is None else tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
+            is_lstm = isinstance(module, (nn.LSTM, nn.LSTMCell))
+            if isinstance(module, CELLS):
+                values = result if is_lstm else (result,)
+                names = ("h_n", "c_n")
+            else:
+                final = result[1] if is_lstm else (result[1],)
+                values, names = (result[0],) + tuple(final), ("output", "h_n", "c_n")
+            call = calls[path] = _Call(path, original, module, x, state, dict(zip(names, values)))
+            for where, embedding, tokens, output in embedded:
+                if output.dim() == 3 and not torch.equal(output, x):
+                    # Tokens may be [N, T] where the recurrent module takes [T, N].
+                    tokens, output = tokens.transpose(0, 1), output.transpose(0, 1)
+                if torch.equal(output, x):
+                    call.embedding = (where, embedding, tokens.clone())
+                    return
+        return hook
+
+    def on_linear(path, original):
+        def hook(module, args, kwargs, result):
+            x = args[0] if args else kwargs["input"]
+            for call in calls.values():
+                head_input = None if path in call.heads else call.match(x)
+                if head_input:
+                    shape = call.head_inputs(call.results)[head_input].shape[:-1]
+                    y = result.reshape(shape + result.shape[-1:]).clone()
+                    call.heads[path] = _Head(original, head_input, y)
+        return hook
+
+    def on_embedding(path, original):
+        def hook(module, args, kwargs, result):
+            embedded.append((path, original, args[0] if args else kwargs["input"], result))
+        return hook
+
+    originals = dict(inner.named_modules())
+    for path, module in replica.named_modules():
+        make = (on_recurrent if isinstance(module, STACKS + CELLS) else
+                on_linear if isinstance(module, nn.Linear) else
+                on_embedding if isinstance(module, nn.Embedding) else None)
+        if make:
+            hook = make(prefix + path, originals[path])
+            handles.append(module.register_forward_hook(hook, with_kwargs=True))
+    try:
+        returned = replica(*args, **kwargs)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        raise ExportError("the model's forward pass failed on the example, in float32 on the CPU: "
+                          f"{type(error).__name__}: {error}") from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not calls:
+        raise ExportError("the forward pass of the example called no nn.RNN, nn.LSTM, nn.GRU or "
+                          "cell of these")
+    return list(calls.values()), list(_tensors(returned))
+
+
+def golden_tensors(calls):
+    """{name: tensor} of the golden file: float32 values, then the same with `_f64`.
+
+    One recurrent module, called once: `input`, `output`, …; otherwise each name is prefixed with
+    the module's path. `input` is the tokens when an embedding made the module's only input.
+    """
+    goldens = {}
+    single = len(calls) == 1 and calls[0].count == 1
+    for call in calls:
+        prefix = f"{call.path}." if call.path and not single else ""
+        tokens = call.embedding[2] if call.embedding and single else None
+        values = {"input": call.input if tokens is None else tokens}
+        values.update(zip(call.names(), call.state))
+        values.update(call.results)
+        if len(call.heads) == 1:
+            values["y"] = next(iter(call.heads.values())).y
+        double = _double_results(call, tokens)
+        values.update({f"{name}_f64": tensor for name, tensor in double.items()})
+        goldens.update({prefix + name: tensor for name, tensor in values.items()})
+    return goldens
+
+
+def _double_results(call, tokens):
+    """The results of `call` from the recorded input, computed by the same modules in float64.
+
+    Module by module, not by the whole model in float64: an input that an earlier layer computed
+    would otherwise differ from the recorded one, and the comparison would measure that layer.
+    """
+    with _plain_torch():
+        x = call.input.double()
+        if tokens is not None:
+            x = _copy(call.embedding[1], torch.float64)(tokens)
+        state = tuple(tensor.double() for tensor in call.state)
+        hx = None if not state else state if len(state) == 2 else state[0]
+        result = _copy(call.original, torch.float64)(x, hx)
+        if call.is_cell:
+            values = result if isinstance(result, tuple) else (result,)
+        else:
+            final = result[1] if isinstance(result[1], tuple) else (result[1],)
+            values = (result[0],) + final
+        results = dict(zip(call.results, values))
+        if len(call.heads) == 1:
+            head = next(iter(call.heads.values()))
+            y = _copy(head.original, torch.float64)(call.head_inputs(results)[head.head_input])
+            results["y"] = ACTIVATIONS[head.activation or "none"](y)
+        return results
+
+
+def _facts(calls):
+    """What the forward pass told about the head and the embedding: {attribute: text}.
+
+    Unprefixed where one recurrent module has a head, else prefixed with that module's path.
+    """
+    facts = {}
+    with_head = [call for call in calls if len(call.heads) == 1]
+    for call in with_head:
+        prefix = f"{call.path}." if len(with_head) > 1 else ""
+        (path, head), = call.heads.items()
+        facts[prefix + "head"] = path
+        facts[prefix + "head_input"] = head.head_input
+        if head.activation:
+            facts[prefix + "head_activation"] = head.activation
+    if len(calls) == 1 and calls[0].embedding:
+        facts["embedding"] = calls[0].embedding[0]
+    return facts
+
+
+# Copies, dtypes, PyTorch's global state
+
+
+def _unwrap(model):
+    """(the module inside DataParallel and torch.compile wrappers, the prefix they add)."""
+    prefix = ""
+    while True:
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model, prefix = model.module, prefix + "module."
+        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model, prefix = model._orig_mod, prefix + "_orig_mod."
+        else:
+            return model, prefix
+
+
+def _copy(module, dtype):
+    """A copy of `module` on the CPU in `dtype`, in eval mode."""
+    memo = {}
+
+    def detach(value):
+        # A tensor with a gradient history, such as a hidden state kept on the module, refuses
+        # to be deep-copied.
+        if isinstance(value, torch.Tensor):
+            if not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                detach(item)
+        elif isinstance(value, dict):
+            for item in value.values():
+                detach(item)
+
+    for child in module.modules():
+        detach(vars(child))
+    try:
+        replica = copy.deepcopy(module, memo)
+    except Exception as error:
+        raise ExportError(f"{type(module).__name__} cannot be copied: {error}") from error
+    return replica.to(device="cpu", dtype=dtype).eval()
+
+
+def _argument(value, dtype):
+    """`value` with every tensor on the CPU, the floating ones in `dtype`."""
+    if isinstance(value, PackedSequence):
+        raise NotImplementedError("the example holds a PackedSequence, which is not supported yet")
+    if isinstance(value, torch.Tensor):
+        value = value.detach().to("cpu")
+        return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_argument(item, dtype) for item in value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(_argument(item, dtype) for item in value)
+    if isinstance(value, dict):
+        return {key: _argument(item, dtype) for key, item in value.items()}
+    return value
+
+
+def _tensors(value):
+    """Every tensor in what a model returned."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)
+
+
+def _same_storage(a, b):
+    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+
+
+@contextlib.contextmanager
+def _plain_torch():
+    """No gradient, no autocast, float32 products in full, CPU and float32 as defaults.
+
+    A training script may have set any of these otherwise; they are put back, and the random
+    generator goes on where it was.
+    """
+    dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.device("cpu"), \
+            torch.random.fork_rng(devices=[]):
+        try:
+            torch.set_default_dtype(torch.float32)
+            torch.set_float32_matmul_precision("highest")
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            torch.set_float32_matmul_precision(precision)
+
+
+# HDF5
+
+
+def _attributes(metadata, seed):
+    attributes = {} if seed is None else {"seed": str(seed)}
+    for key, value in (metadata or {}).items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ExportError(f"metadata {key!r}: key and value are to be text")
+        if key in RESERVED:
+            raise ExportError(f"metadata {key!r}: the name is used by the exporter")
+        if not key or "\0" in key + value:
+            raise ExportError(f"metadata {key!r}: HDF5 holds no empty name and no NUL")
+        attributes[key] = value
+    return attributes
+
+
+@contextlib.contextmanager
+def _staged(targets):
+    """Sibling temporary files of `targets`, moved over them when the body has succeeded."""
+    for target in targets:
+        folder = os.path.dirname(os.path.abspath(target))
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(f"{target}: there is no directory {folder}")
+        if os.path.isdir(target):
+            raise IsADirectoryError(f"{target}: is a directory")
+    temporary = [f"{target}.{os.getpid()}.tmp" for target in targets]
+    try:
+        yield temporary
+        for name in temporary:
+            with open(name, "rb+") as file:
+                os.fsync(file.fileno())
+        for name, target in zip(temporary, targets):
+            os.replace(name, target)
+    finally:
+        for name in temporary:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(name)
+
+
+def _write(path, tensors, attributes):
+    """Write named tensors, in their order, and text attributes to a new HDF5 file.
+
+    The same tensors and attributes give the same bytes: no time stamps, a fixed file version.
+    """
+    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
+        for name in sorted(attributes):
+            _write_text(file.id, name, attributes[name])
+        for order, (name, tensor) in enumerate(tensors):
+            dataset = _write_tensor(file.id, name, tensor)
+            kind, space = h5py.h5t.STD_I64LE, h5py.h5s.create(h5py.h5s.SCALAR)
+            attribute = h5py.h5a.create(dataset, b"strata_order", kind, space)
+            attribute.write(np.array(order, "<i8"), mtype=kind)
+
+
+def _write_text(owner, name, text):
+    """A UTF-8 string attribute: of fixed length, but variable above what an object header holds."""
+    data = text.encode("utf-8")
+    kind = h5py.h5t.C_S1.copy()
+    kind.set_cset(h5py.h5t.CSET_UTF8)
+    if len(data) > 60_000:
+        h5py.AttributeManager(h5py.Group(owner)).create(
+            name, text, dtype=h5py.string_dtype("utf-8"))
+        return
+    kind.set_size(max(1, len(data)))
+    kind.set_strpad(h5py.h5t.STR_NULLPAD)
+    attribute = h5py.h5a.create(owner, name.encode("utf-8"), kind,
+                                h5py.h5s.create(h5py.h5s.SCALAR))
+    attribute.write(np.array(data, f"S{max(1, len(data))}"), mtype=kind)
+
+
+def _write_tensor(owner, name, tensor):
+    """A contiguous dataset that holds the bits of `tensor`, little-endian."""
+    kind, data = _encode(name, tensor)
+    space = (h5py.h5s.create(h5py.h5s.SCALAR) if data.ndim == 0
+             else h5py.h5s.create_simple(data.shape))
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)
+    dataset = h5py.h5d.create(owner, name.encode("utf-8"), kind, space, dcpl=creation)
+    if data.size:
+        # The file's type is also the type in memory: HDF5 converts nothing, every NaN survives.
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, data, mtype=kind)
+    return dataset
+
+
+def _encode(name, tensor):
+    """(HDF5 type, numpy array with the tensor's bits in little-endian order)."""
+    if not name or "/" in name or "\0" in name or name == ".":
+        raise ExportError(f"{name!r}: HDF5 cannot hold a tensor of this name at the root")
+    if not isinstance(tensor, torch.Tensor):
+        raise ExportError(f"{name}: {type(tensor).__name__} in the state dict is no tensor")
+    if tensor.is_quantized:
+        raise ExportError(f"{name}: quantized tensor; export the model before it is quantized, or "
+                          "dequantize it")
+    if tensor.layout != torch.strided:
+        raise ExportError(f"{name}: sparse tensor ({tensor.layout}); call to_dense() first")
+    if tensor.is_meta:
+        raise ExportError(f"{name}: on the meta device, without data")
+    if tensor.dtype.is_complex:
+        raise ExportError(f"{name}: {tensor.dtype} is not supported; export torch.view_as_real()")
+    kinds = _kinds()
+    if tensor.dtype not in kinds:
+        raise ExportError(f"{name}: {tensor.dtype} is not supported")
+    kind = kinds[tensor.dtype]
+    try:
+        tensor = tensor.detach().cpu().resolve_neg().contiguous()
+        if tensor.dtype is torch.bfloat16:  # numpy has no bfloat16
+            tensor = tensor.view(torch.int16)
+        data = tensor.numpy()
+    except Exception as error:
+        raise ExportError(f"{name}: its data cannot be read: {error}") from error
+    if data.dtype == bool:
+        data = data.view(np.int8)
+    return kind, np.ascontiguousarray(data, data.dtype.newbyteorder("<")).reshape(data.shape)
+
+
+def _kinds():
+    """{torch dtype: little-endian HDF5 type}."""
+    t = h5py.h5t
+    bfloat16 = t.IEEE_F16LE.copy()
+    bfloat16.set_fields(15, 7, 8, 0, 7)  # sign, exponent and its size, mantissa and its size
+    bfloat16.set_ebias(127)
+    kinds = {
+        torch.float64: t.IEEE_F64LE, torch.float32: t.IEEE_F32LE, torch.float16: t.IEEE_F16LE,
+        torch.bfloat16: bfloat16, torch.bool: t.py_create(np.dtype(bool), logical=True),
+        torch.int8: t.STD_I8LE, torch.int16: t.STD_I16LE, torch.int32: t.STD_I32LE,
+        torch.int64: t.STD_I64LE, torch.uint8: t.STD_U8LE,
+    }
+    for name in ("uint16", "uint32", "uint64"):  # torch >= 2.3
+        if hasattr(torch, name):
+            kinds[getattr(torch, name)] = getattr(t, f"STD_U{name[4:]}LE")
+    return kinds
+
+
+# Command line
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit status."""
+    args = _parser().parse_args(arguments)
+    try:
+        summary = _run_command(args)
+    except (ExportError, NotImplementedError, OSError) as error:
+        text = str(error)
+        if getattr(error, "filename", None) and error.strerror:
+            text = f"{error.filename}: {error.strerror}"
+        print("error:", " ".join(text.split()), file=sys.stderr)
+        return 2
+    facts = ", ".join(f"{key} {value}" for key, value in summary["facts"].items())
+    print(f"{summary['model']}: {summary['tensors']} tensors" + (f"; {facts}" if facts else ""))
+    if summary["golden"]:
+        print(f"{summary['golden']}: {', '.join(summary['goldens'])}")
+    return 0
+
+
+def _run_command(args):
+    torch.manual_seed(args.seed)
+    model = _build(args.model, args.args)
+    if args.state_dict:
+        _load(model, args.state_dict, args.key)
+    torch.manual_seed(args.seed)  # the input is the same whatever the factory drew
+    inputs = [_npy(name) for name in args.input or ()]
+    for shape in args.shape or ():
+        inputs.append(torch.randint(args.vocab, shape) if args.vocab else torch.randn(shape))
+    if args.h_0:
+        state = tuple(_npy(name) for name in (args.h_0, args.c_0) if name)
+        inputs.append(state if args.c_0 else state[0])
+    elif args.c_0:
+        _fail("--c-0 needs --h-0")
+    metadata = {}
+    for item in args.metadata or ():
+        key, equals, value = item.partition("=")
+        metadata[key] = value if equals else _fail(f"--metadata {item}: expected KEY=VALUE")
+    drawn = bool(args.shape) or not args.state_dict
+    return export(model, args.output, tuple(inputs) or None, golden=args.golden,
+                  metadata=metadata, seed=args.seed if drawn else None)
+
+
+def _fail(message):
+    raise ExportError(message)
+
+
+def _npy(name):
+    try:
+        return torch.from_numpy(np.load(name, allow_pickle=False))
+    except (TypeError, ValueError, EOFError) as error:
+        raise ExportError(f"{name}: no array that PyTorch takes: {error}") from error
+
+
+def _load(model, name, key):
+    """Load the state dict in the file `name`, below the dotted `key`, into `model`."""
+    try:
+        state = torch.load(name, map_location="cpu", weights_only=True)
+        for part in filter(None, (key or "").split(".")):
+            state = state[part]
+        model.load_state_dict(state)
+    except KeyError as error:
+        raise ExportError(f"{name}: no key {error}") from error
+    except (RuntimeError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+        raise ExportError(f"{name}: {error}") from error
+
+
+def _build(where, arguments):
+    """The nn.Module that `where`, "package.module:name" or "file.py:name", leads to."""
+    source, colon, name = where.rpartition(":")
+    if not colon or not name:
+        _fail(f"{where}: expected package.module:name or file.py:name")
+    if source.endswith(".py"):
+        if not os.path.isfile(source):
+            _fail(f"{source}: no such file")
+        sys.path.insert(0, os.path.dirname(os.path.abspath(source)))
+        specification = importlib.util.spec_from_file_location("exported_model", source)
+        module = importlib.util.module_from_spec(specification)
+        sys.modules["exported_model"] = module
+        specification.loader.exec_module(module)
+    else:
+        sys.path.insert(0, os.getcwd())
+        try:
+            module = importlib.import_module(source)
+        except ModuleNotFoundError as error:
+            raise ExportError(f"{where}: {error}") from error
+    model = getattr(module, name, None)
+    if model is None:
+        _fail(f"{where}: {source} has no {name}")
+    if not isinstance(model, nn.Module):
+        model = model(**arguments)
+    if not isinstance(model, nn.Module):
+        _fail(f"{where}: gives {type(model).__name__}, expected torch.nn.Module")
+    return model
+
+
+def _shape(text):
+    """A shape such as 4,2,3 from the command line."""
+    return tuple(int(size) for size in text.split(","))
+
+
+def _object(text):
+    """A JSON object from the command line."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(text)
+    return value
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        description="Export a PyTorch recurrent model to HDF5 for Strata, with goldens: what "
+                    "PyTorch computes for an example, in float32 and float64.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="""examples:
+  a trained model, goldens from a recorded input [T, N, I] or [N, T, I]
+    %(prog)s train.py:make_model model.h5 --state-dict checkpoint.pt --input example.npy
+  a class with arguments, random input
+    %(prog)s torch.nn:LSTM lstm.h5 --args '{"input_size": 3, "hidden_size": 5}' --shape 4,2,3
+  a model with an embedding, random tokens below 50
+    %(prog)s charmodel:CharModel model.h5 --state-dict best.pt --key model --shape 16,1 --vocab 50
+
+The model is built and run by your own code: only name files that you trust. Checkpoints are
+loaded with weights_only=True. Existing output files are replaced once the new ones are complete.
+In a training script: from export_pytorch import export; export(model, "model.h5", example)""")
+    parser.add_argument("model", metavar="MODEL",
+                        help="package.module:NAME or file.py:NAME; NAME is a function or class "
+                             "that gives the model, or the model itself")
+    parser.add_argument("output", metavar="OUTPUT", help="the HDF5 file to write, e.g. model.h5")
+    parser.add_argument("--args", metavar="JSON", type=_object, default={},
+                        help="keyword arguments for the function or class, a JSON object")
+    parser.add_argument("--state-dict", metavar="FILE",
+                        help="load these weights (torch.save of a state dict), all names required")
+    parser.add_argument("--key", metavar="KEY",
+                        help="where in FILE the state dict is, e.g. model_state_dict; dots descend")
+    example = parser.add_mutually_exclusive_group()
+    example.add_argument("--input", metavar="FILE.npy", action="append",
+                         help="example input; repeat for further arguments of forward")
+    example.add_argument("--shape", metavar="T,N,I", type=_shape, action="append",
+                         help="example input of this shape, drawn from N(0, 1); repeatable")
+    parser.add_argument("--vocab", metavar="V", type=int,
+                        help="with --shape: integer tokens 0 to V-1")
+    parser.add_argument("--h-0", metavar="FILE.npy",
+                        help="initial hidden state, given to forward after the inputs")
+    parser.add_argument("--c-0", metavar="FILE.npy",
+                        help="initial cell state; forward is then given the pair (h_0, c_0)")
+    golden = parser.add_mutually_exclusive_group()
+    golden.add_argument("--golden", metavar="FILE",
+                        help="golden file (default: OUTPUT with .golden before its extension)")
+    golden.add_argument("--no-golden", dest="golden", action="store_false", default=None,
+                        help="write the model file only")
+    parser.add_argument("--seed", metavar="S", type=int, default=0,
+                        help="torch.manual_seed before the model is built and before the input is "
+                             "drawn (default 0)")
+    parser.add_argument("--metadata", metavar="KEY=VALUE", action="append",
+                        help="text to store in the model file; repeatable")
+    parser.add_argument("--version", action="version", version=EXPORTER)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
