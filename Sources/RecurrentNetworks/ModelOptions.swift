@@ -1,4 +1,4 @@
-public import Checkpoints
+internal import Checkpoints
 
 /// What shapes cannot tell about a model, as far as the user says it (`--set OPTION=VALUE`).
 ///
@@ -86,7 +86,7 @@ struct ModuleFacts {
 
   /// An option of a module as text: from metadata under `module.option` or `option`, else from the
   /// module's record.
-  func option(_ name: String, of module: String) -> String? {
+  func text(_ name: String, of module: String) -> String? {
     if !module.isEmpty, let text = contents.metadata["\(module).\(name)"] { return text }
     if let text = contents.metadata[name] { return text }
     let record = contents.moduleRecords.first { $0.path == module }
@@ -96,9 +96,9 @@ struct ModuleFacts {
   /// An option of a module that must be one of a few values.
   /// - Throws: `metadataInvalid` for another value.
   func option<Value: RawRepresentable & CaseIterable>(
-    _ type: Value.Type, _ name: String, of module: String
+    _ name: String, of module: String
   ) throws(CheckpointError) -> Value? where Value.RawValue == String {
-    guard let text = option(name, of: module) else { return nil }
+    guard let text = text(name, of: module) else { return nil }
     guard let value = Value(rawValue: text) else {
       throw CheckpointError(
         .metadataInvalid,
@@ -110,7 +110,7 @@ struct ModuleFacts {
   /// An option of a module that must be true or false.
   /// - Throws: `metadataInvalid` for another value.
   func flag(_ name: String, of module: String) throws(CheckpointError) -> Bool? {
-    guard let text = option(name, of: module) else { return nil }
+    guard let text = text(name, of: module) else { return nil }
     switch text.lowercased() {
     case "true", "1": return true
     case "false", "0": return false

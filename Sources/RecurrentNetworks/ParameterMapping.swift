@@ -141,18 +141,17 @@ public struct ParameterMapping: Sendable {
   ) throws(CheckpointError) {
     let described = facts.recurrent(path)
     if configuration.kind == .rnn {
-      let told =
-        try options.nonlinearity ?? described?.nonlinearity
-        ?? facts.option(RecurrentConfiguration.Nonlinearity.self, "nonlinearity", of: path)
+      var told = options.nonlinearity ?? described?.nonlinearity
+      if told == nil { told = try facts.option("nonlinearity", of: path) }
       configuration.nonlinearity = told ?? .tanh
       if told == nil { assume("nonlinearity", "tanh") }
     }
-    let batchFirst =
-      try options.batchFirst ?? described?.isBatchFirst ?? facts.flag("batch_first", of: path)
+    var batchFirst = options.batchFirst ?? described?.isBatchFirst
+    if batchFirst == nil { batchFirst = try facts.flag("batch_first", of: path) }
     configuration.isBatchFirst = batchFirst ?? false
     if batchFirst == nil { assume("batch_first", "false") }
     // Dropout does nothing at inference; it is kept for the reader's information.
-    let dropout = described?.dropout ?? facts.option("dropout", of: path).flatMap(Double.init)
+    let dropout = described?.dropout ?? facts.text("dropout", of: path).flatMap { Double($0) }
     configuration.dropout = dropout ?? 0
   }
 
@@ -240,15 +239,16 @@ public struct ParameterMapping: Sendable {
         "\(readings.count) layers could be the head: \(names.joined(separator: ", ")); decide with "
           + "--set head=\(readings[0].head.name), or --set head=none")
     }
-    guard var (head, tensors) = readings.first else {
+    guard let reading = readings.first else {
       guard let told else { return [] }
       throw CheckpointError(
         .parameterMissing, tensor: "\(told).weight",
         "no such layer takes the \(ends.compactMap(\.recurrent?.outputSize)) features of the last stack"
       )
     }
+    var head = reading.head
     head.kind = .head(try completed(head, facts, options))
-    taken += tensors
+    taken += reading.tensors
     return [head]
   }
 
@@ -257,14 +257,12 @@ public struct ParameterMapping: Sendable {
   ) throws(CheckpointError) -> HeadConfiguration {
     guard case .head(var head) = module.kind else { preconditionFailure("no head") }
     let described = facts.head(module.name)
-    let activation =
-      try options.headActivation ?? described?.activation
-      ?? facts.option(HeadConfiguration.Activation.self, "head_activation", of: module.name)
+    var activation = options.headActivation ?? described?.activation
+    if activation == nil { activation = try facts.option("head_activation", of: module.name) }
     head.activation = activation ?? .none
     if activation == nil { assume("head_activation", "none") }
-    let input =
-      try options.headInput ?? described?.input
-      ?? facts.option(HeadConfiguration.Input.self, "head_input", of: module.name)
+    var input = options.headInput ?? described?.input
+    if input == nil { input = try facts.option("head_input", of: module.name) }
     head.input = input ?? .all
     if input == nil { assume("head_input", "all") }
     return head

@@ -1,0 +1,112 @@
+import CHDF5
+import Checkpoints
+
+/// The bytes of a dataset that stand in one run of the file: libhdf5 is not asked again.
+struct ContiguousBytes: TensorBytes {
+  let source: ByteSource
+  let offset: Int
+  let elementSize: Int
+  let isBigEndian: Bool
+
+  func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
+    guard isBigEndian else { return try stored(range) }
+    return try elements(of: range, size: elementSize) { elements throws(CheckpointError) in
+      try stored((elements.lowerBound * elementSize)..<(elements.upperBound * elementSize))
+        .byteSwapped(elementSize: elementSize)
+    }
+  }
+
+  private func stored(_ range: Range<Int>) throws(CheckpointError) -> Bytes {
+    guard !range.isEmpty else { return Bytes([UInt8]()) }
+    return try source.bytes(in: (offset + range.lowerBound)..<(offset + range.upperBound))
+  }
+}
+
+/// The bytes of a dataset that libhdf5 puts together: chunked or compact.
+struct LibraryBytes: TensorBytes {
+  let file: HDF5File
+  /// The path of the dataset, `/lstm/weight_ih_l0`.
+  let path: String
+  let shape: Shape
+  let elementSize: Int
+  let isBigEndian: Bool
+  let cache: ChunkCache
+
+  func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
+    guard !range.isEmpty else { return Bytes([UInt8]()) }
+    return try elements(of: range, size: elementSize) { elements throws(CheckpointError) in
+      let bytes = try file.read(
+        elements, of: path, shape: shape, elementSize: elementSize, cache: cache)
+      return isBigEndian ? bytes.byteSwapped(elementSize: elementSize) : bytes
+    }
+  }
+}
+
+/// The bytes of `range` out of the whole elements that hold them.
+private func elements(
+  of range: Range<Int>, size: Int, read: (Range<Int>) throws(CheckpointError) -> Bytes
+) throws(CheckpointError) -> Bytes {
+  let first = range.lowerBound / size
+  let bytes = try read(first..<((range.upperBound + size - 1) / size))
+  return bytes[(range.lowerBound - first * size)..<(range.upperBound - first * size)]
+}
+
+extension HDF5File {
+  /// Reads elements of a dataset as they stand in the file, in its own byte order.
+  func read(
+    _ elements: Range<Int>, of path: String, shape: Shape, elementSize: Int, cache: ChunkCache
+  ) throws(CheckpointError) -> Bytes {
+    try locked { state throws(CheckpointError) in
+      if state.datasetPath != path {
+        state.datasetPath = nil
+        state.dataset = nil
+        let access = try cache.makeAccess()
+        state.dataset = try HDF5Handle(
+          unsafe H5Dopen2(state.id(), path, access.id), "the dataset cannot be opened")
+        state.datasetPath = path
+      }
+      let dataset = try state.openDataset()
+      // The file's own type on both sides: libhdf5 converts nothing, every bit is kept.
+      let type = try HDF5Handle(H5Dget_type(dataset), "the type cannot be read")
+      let space = try HDF5Handle(H5Dget_space(dataset), "the shape cannot be read")
+      guard try space.dimensions() == shape.dimensions, H5Tget_size(type.id) == elementSize else {
+        throw CheckpointError(.hdf5Invalid, "the dataset has changed since the file was opened")
+      }
+      return try unsafe Bytes(count: elements.count * elementSize) {
+        buffer throws(CheckpointError) in
+        var done = 0
+        for box in shape.boxes(of: elements) {
+          let memory = try box.select(in: space)
+          let status = unsafe H5Dread(
+            dataset, type.id, memory.id, space.id, strata_h5_default(),
+            buffer.baseAddress?.advanced(by: done))
+          try HDF5Library.check(status, "the data cannot be read")
+          done += box.count * elementSize
+        }
+      }
+    }
+  }
+}
+
+extension HDF5File.State {
+  /// The identifier of the open dataset.
+  func openDataset() throws(CheckpointError) -> hid_t {
+    switch dataset {
+    case .some(let dataset): return dataset.id
+    case .none: throw CheckpointError(.hdf5Invalid, "no dataset is open")
+    }
+  }
+}
+
+extension RowMajorBox {
+  /// Selects the box in a dataset's space, and gives the space of its elements in memory.
+  func select(in space: borrowing HDF5Handle) throws(CheckpointError) -> HDF5Handle {
+    let status =
+      start.isEmpty
+      ? H5Sselect_all(space.id)
+      : unsafe H5Sselect_hyperslab(
+        space.id, H5S_SELECT_SET, start.map(UInt64.init), nil, size.map(UInt64.init), nil)
+    try HDF5Library.check(status, "no part of the dataset can be selected")
+    return try HDF5Handle(space: [count])
+  }
+}

@@ -1,0 +1,73 @@
+internal import Checkpoints
+internal import CRecurrentKernels
+
+/// One `nn.RNN`, `nn.LSTM` or `nn.GRU` with its weights: immutable, shared by threads.
+public final class StackedRNN: Sendable {
+  /// The path of its parameters in the checkpoint.
+  public let name: String
+  /// Sizes and options.
+  public let configuration: RecurrentConfiguration
+
+  /// Layer by layer, forward before reverse.
+  private let layers: [Layer]
+
+  struct Layer: Sendable {
+    let inputSize: Int
+    let weights: PackedWeights
+    let projection: PackedWeights?
+  }
+
+  /// Reads and packs the weights of a stack.
+  init(_ stack: ModelBlueprint.Stack, of blueprint: ModelBlueprint) throws(CheckpointError) {
+    let configuration = stack.configuration
+    var layers: [Layer] = []
+    for layer in 0..<configuration.layerCount {
+      for direction in configuration.directions {
+        let projection = try blueprint.parameter(
+          .projectionWeight, of: stack, layer: layer, direction)
+        layers.append(
+          Layer(
+            inputSize: configuration.inputSize(ofLayer: layer),
+            weights: try .layer(layer, direction, of: stack, blueprint),
+            projection: try projection?.floats().packedMatrix(
+              rows: configuration.projectionSize, columns: configuration.hiddenSize)))
+      }
+    }
+    self.name = stack.name
+    self.configuration = configuration
+    self.layers = layers
+  }
+
+  /// The kernels' name for the cell.
+  private var cell: strata_cell {
+    switch (configuration.kind, configuration.nonlinearity) {
+    case (.rnn, .tanh): STRATA_RNN_TANH
+    case (.rnn, .relu): STRATA_RNN_RELU
+    case (.lstm, _): STRATA_LSTM
+    case (.gru, _): STRATA_GRU
+    }
+  }
+
+  /// Calls `body` with a layer in one direction as the kernels take it.
+  func withLayer(
+    _ layer: Int, _ direction: ParameterName.Direction, _ body: (borrowing strata_layer) -> Void
+  ) {
+    let packed = layers[layer * configuration.directionCount + direction.rawValue]
+    unsafe packed.weights.withFloats { weights in
+      var kernelLayer = unsafe strata_layer(
+        cell: cell, input_size: packed.inputSize, hidden_size: configuration.hiddenSize,
+        state_size: configuration.stateSize, weights: weights, projection: nil)
+      guard let projection = packed.projection else { return unsafe body(kernelLayer) }
+      unsafe projection.withFloats { weights in
+        unsafe kernelLayer.projection = unsafe weights
+        unsafe body(kernelLayer)
+      }
+    }
+  }
+}
+
+extension [Float] {
+  fileprivate func packedMatrix(rows: Int, columns: Int) -> PackedWeights {
+    .linear(self, bias: nil, rows: rows, columns: columns)
+  }
+}
