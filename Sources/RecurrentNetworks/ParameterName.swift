@@ -78,33 +78,3 @@ extension ParameterName: LosslessStringConvertible {
     return (module.isEmpty ? "" : module + ".") + kind.rawValue + "_l\(layer)" + suffix
   }
 }
-
-extension String {
-  /// Whether the name stands before another, runs of digits compared as numbers: `l2` before `l10`.
-  package func precedesNaturally(_ other: String) -> Bool {
-    var left = self[...]
-    var right = other[...]
-    while let a = left.first, let b = right.first {
-      if a.isASCIIDigit, b.isASCIIDigit {
-        let first = left.prefix { $0.isASCIIDigit }
-        let second = right.prefix { $0.isASCIIDigit }
-        let one = first.drop { $0 == "0" }
-        let two = second.drop { $0 == "0" }
-        if one != two { return one.count == two.count ? one < two : one.count < two.count }
-        left = left.dropFirst(first.count)
-        right = right.dropFirst(second.count)
-      } else if a != b {
-        return a < b
-      } else {
-        left = left.dropFirst()
-        right = right.dropFirst()
-      }
-    }
-    if left.isEmpty, right.isEmpty { return self < other }
-    return left.isEmpty
-  }
-}
-
-extension Character {
-  fileprivate var isASCIIDigit: Bool { "0"..."9" ~= self }
-}

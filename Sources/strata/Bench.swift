@@ -1,0 +1,93 @@
+import ArgumentParser
+import Checkpoints
+import RecurrentNetworks
+
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure how long one call takes.",
+    discussion: """
+      One call runs the whole [steps, batch, input] chunk from a zero state on random input, in this \
+      process. Short calls are timed in groups.
+      """)
+
+  @Argument(help: "The model.")
+  var model: String
+
+  @Option(help: ArgumentHelp("Steps of a call.", valueName: "t"))
+  var steps = 1
+
+  @Option(help: ArgumentHelp("Sequences of a call.", valueName: "n"))
+  var batch = 1
+
+  @Option(help: ArgumentHelp("How many threads share the sequences of a batch.", valueName: "n"))
+  var threads = 1
+
+  @OptionGroup var options: OutputOptions
+
+  func validate() throws {
+    for (name, value) in [("--steps", steps), ("--batch", batch), ("--threads", threads)]
+    where value < 1 {
+      throw ValidationError("\(name) must be at least 1")
+    }
+  }
+
+  func run() throws {
+    let model = try SequenceModel(ModelBlueprint(file: model))
+    let session = model.makeSession(batchSize: batch, threads: threads)
+    let (elements, overflow) = (steps * batch).multipliedReportingOverflow(
+      by: model.blueprint.inputSize)
+    guard !overflow, elements < 1 << 32 else {
+      throw ValidationError("--steps and --batch: more than 2^32 input values")
+    }
+    var generator = SystemRandomNumberGenerator()
+    let input = (0..<elements).map { _ in Float.random(in: -1...1, using: &generator) }
+    var output = [Float](
+      repeating: 0, count: model.outputShape(steps: steps, batchSize: batch).elementCount)
+
+    let clock = ContinuousClock()
+    func time(calls: Int) throws -> Double {
+      let duration = try clock.measure {
+        for _ in 0..<calls {
+          session.reset()
+          try session.run(input, into: &output)
+        }
+      }
+      return duration / .microseconds(1) / Double(calls)
+    }
+    // Groups of about a millisecond, so that the clock's own resolution does not count.
+    _ = try time(calls: 1)
+    let calls = max(1, Int(1000 / max(try time(calls: 3), 0.001)))
+    var times: [Double] = []
+    let start = clock.now
+    while times.count < 5 || (start.duration(to: clock.now) < .seconds(1) && times.count < 1000) {
+      times.append(try time(calls: calls))
+    }
+    times.sort()
+
+    let report = BenchReport(
+      medianMicroseconds: times[times.count / 2], leastMicroseconds: times[0], steps: steps,
+      batch: batch, threads: threads, isa: session.instructionSet.description)
+    Output(options).report(report) { report.words }
+  }
+}
+
+/// What `bench` reports.
+private struct BenchReport: Encodable {
+  var medianMicroseconds: Double
+  var leastMicroseconds: Double
+  var steps: Int
+  var batch: Int
+  var threads: Int
+  var isa: String
+
+  enum CodingKeys: String, CodingKey {
+    case medianMicroseconds = "median_us"
+    case leastMicroseconds = "min_us"
+    case steps, batch, threads, isa
+  }
+
+  var words: String {
+    "\(medianMicroseconds.shortText) µs median, \(leastMicroseconds.shortText) µs least, for "
+      + "\(steps) steps of \(batch) sequences on \(threads) threads (\(isa))"
+  }
+}

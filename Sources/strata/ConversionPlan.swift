@@ -1,0 +1,207 @@
+import Checkpoints
+import RecurrentNetworks
+
+/// What `convert` is going to write, and what it has to tell about it.
+struct ConversionPlan {
+  private(set) var contents: CheckpointContents
+  private(set) var renamed: [Renaming] = []
+  private(set) var mapping: ParameterMapping?
+
+  struct Renaming: Encodable {
+    var from: String
+    var to: String
+  }
+
+  /// Chooses and renames tensors, and the paths that speak of them.
+  /// - Throws: `duplicateName` when two tensors get one name, `parameterMissing` when none is left.
+  init(_ source: CheckpointContents, _ rules: NameRules, file: String) throws(CheckpointError) {
+    contents = source
+    contents.tensors = []
+    var origins: [String: String] = [:]
+    for var tensor in source.tensors {
+      guard let name = rules.name(for: tensor.name) else { continue }
+      if let other = origins.updateValue(tensor.name, forKey: name) {
+        throw CheckpointError(
+          .duplicateName, file: file, tensor: name,
+          "\(other) and \(tensor.name) would both get this name")
+      }
+      if name != tensor.name { renamed.append(Renaming(from: tensor.name, to: name)) }
+      tensor.name = name
+      contents.tensors.append(tensor)
+    }
+    guard !contents.tensors.isEmpty || source.tensors.isEmpty else {
+      throw CheckpointError(
+        .parameterMissing, file: file, "none of the \(source.tensors.count) tensors is chosen")
+    }
+    contents.moduleRecords = source.moduleRecords.compactMap { record in
+      var record = record
+      guard let path = rules.path(for: record.path) else { return nil }
+      record.path = path
+      return record
+    }
+    if let head = source.metadata["head"] {
+      contents.metadata["head"] = rules.path(for: head)
+    }
+    if !renamed.isEmpty, let json = source.modelDescription {
+      contents.modelDescription = try Self.renamed(ModelDescription(json: json), rules)
+    }
+  }
+
+  private static func renamed(
+    _ description: ModelDescription, _ rules: NameRules
+  ) throws(CheckpointError) -> String? {
+    var description = description
+    description.modules = description.modules.compactMap { module in
+      guard let name = rules.path(for: module.name) else { return nil }
+      var module = module
+      module.name = name
+      module.inputs = module.inputs.map {
+        $0 == ModelDescription.modelInput ? $0 : rules.path(for: $0) ?? $0
+      }
+      return module
+    }
+    return try description.json
+  }
+
+  /// Puts a golden file's tensors beside the model.
+  /// - Throws: what is wrong with the file.
+  mutating func seal(goldensOf path: String) throws(CheckpointError) {
+    let reader = try CheckpointReader(contentsOf: path, formats: Strata.formats)
+    contents.goldens = reader.tensors.map {
+      var tensor = $0
+      tensor.name = NameRules.unwrapped($0.name)
+      return tensor
+    }
+  }
+
+  /// Recognises the modules and writes them down. A description that is there already stays as it is
+  /// when nothing was changed.
+  /// - Throws: `MappingFault`, `ambiguousModel`, `metadataInvalid`, `modelInvalid`.
+  mutating func describe(_ options: ModelOptions, isUnchanged: Bool, file: String) throws {
+    let mapping = try ParameterMapping(of: contents, options: options, file: file)
+    self.mapping = mapping
+    do {
+      try mapping.requireComplete()
+    } catch {
+      throw MappingFault(first: error, mapping: mapping)
+    }
+    if isUnchanged, renamed.isEmpty, contents.modelDescription != nil { return }
+    contents.modelDescription =
+      mapping.description.modules.isEmpty ? nil : try mapping.description.json
+  }
+
+  /// Converts the floating-point tensors of the state dict.
+  mutating func convert(to dtype: DType) throws(CheckpointError) {
+    contents.tensors = try contents.tensors.map { tensor throws(CheckpointError) in
+      guard try tensor.readableDType().isFloatingPoint else { return tensor }
+      return try tensor.converted(to: dtype)
+    }
+  }
+
+  /// - Throws: `nonFinite`, naming the tensor and how many values.
+  func rejectNonFinite(file: String) throws(CheckpointError) {
+    for tensor in contents.tensors where tensor.dtype?.isFloatingPoint == true {
+      let statistics = try TensorStatistics(tensor)
+      guard statistics.nan + statistics.infinite == 0 else {
+        throw CheckpointError(
+          .nonFinite, file: file, tensor: tensor.name,
+          "\(statistics.nan) NaN and \(statistics.infinite) infinite values")
+      }
+    }
+  }
+}
+
+/// What `convert` reports.
+struct ConversionReport: Encodable {
+  struct Assumed: Encodable {
+    var option: String
+    var value: String
+  }
+
+  var input: String
+  var output: String
+  var from: String
+  var to: String
+  var taken: [String]
+  var renamed: [ConversionPlan.Renaming]
+  var folded: [String] = []
+  var assumed: [Assumed]
+  var missing: [String]
+  var unexpected: [String]
+  var mismatched: [MismatchReport]
+  var leftOver: [String]
+  var ignored: [String]
+  var dropped: [String]
+
+  enum CodingKeys: String, CodingKey {
+    case input, output, from, to, taken, renamed, folded, assumed, missing, unexpected, mismatched
+    case leftOver = "left_over"
+    case ignored, dropped
+  }
+
+  init(
+    input: String, output: String, from: String, to: String, _ plan: ConversionPlan,
+    dropped: [String]
+  ) {
+    self.input = input
+    self.output = output
+    self.from = from
+    self.to = to
+    self.dropped = dropped
+    let mapping = plan.mapping
+    taken = mapping?.taken ?? []
+    renamed = plan.renamed
+    assumed =
+      mapping?.assumptions.map { Assumed(option: $0.option, value: $0.value) } ?? []
+    missing = mapping?.missing ?? []
+    unexpected = mapping?.unexpected ?? []
+    mismatched = mapping?.mismatched.map(MismatchReport.init) ?? []
+    leftOver = mapping?.leftOver ?? []
+    ignored = plan.contents.ignored
+  }
+
+  /// The report for people.
+  func words(_ plan: ConversionPlan) -> String {
+    let bytes = plan.contents.tensors.reduce(0) { total, tensor in
+      total + (tensor.dtype.map(tensor.shape.byteCount) ?? 0)
+    }
+    var lines = [
+      "\(input) (\(from)) → \(output) (\(to)): "
+        + "\(plan.contents.tensors.count) tensors, \(bytes.byteText)"
+    ]
+    let modules = plan.mapping?.description.modules ?? []
+    lines += modules.map { "  \($0.line)" }
+    if modules.isEmpty { lines.append("  no recurrent module was recognised") }
+    lines += renamed.map { "  renamed: \($0.from) → \($0.to)".escaped }
+    lines += assumed.map {
+      "  assumed: \($0.option)=\($0.value) (nothing says it; decide with --set)"
+    }
+    if !leftOver.isEmpty {
+      lines.append("  left over, carried along: \(leftOver.joined(separator: ", "))".escaped)
+    }
+    if !plan.contents.goldens.isEmpty {
+      lines.append("  goldens: \(plan.contents.goldens.map(\.name).joined(separator: ", "))".escaped)
+    }
+    lines += ignored.map { "  ignored: \($0)".escaped }
+    lines += dropped.map { "  dropped: \($0)".escaped }
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension ModelDescription.Module {
+  /// One line for people: path, layer, and what feeds it.
+  var line: String {
+    let what =
+      switch kind {
+      case .recurrent(let configuration): configuration.description
+      case .head(let configuration): configuration.description
+      case .unknown(let type): "unknown type \(type)"
+      }
+    return (name.isEmpty ? what : "\(name): \(what)").escaped
+  }
+}
+
+extension String {
+  /// With control characters made visible.
+  var escaped: String { escapedForDisplay }
+}

@@ -1,0 +1,52 @@
+import Checkpoints
+
+/// Figures of a tensor's values, in one pass of bounded memory.
+struct TensorStatistics: Encodable {
+  /// The least finite value; NaN when there is none.
+  private(set) var min = Double.nan
+  /// The largest finite value; NaN when there is none.
+  private(set) var max = Double.nan
+  /// The mean of the finite values.
+  private(set) var mean = Double.nan
+  /// The standard deviation of the finite values, divided by their number.
+  private(set) var deviation = Double.nan
+  /// How many values are NaN.
+  private(set) var nan = 0
+  /// How many values are infinite.
+  private(set) var infinite = 0
+
+  enum CodingKeys: String, CodingKey {
+    case min, max, mean, deviation, nan
+    case infinite = "inf"
+  }
+
+  /// Reads the tensor.
+  /// - Throws: what reading it throws.
+  init(_ tensor: StoredTensor) throws(CheckpointError) {
+    // Welford's running mean and sum of squared differences.
+    var count = 0.0
+    var mean = 0.0
+    var squares = 0.0
+    try tensor.converted(to: .float64).forEachPiece { piece throws(CheckpointError) in
+      let values = try Tensor(
+        dtype: .float64, shape: try Shape([piece.count / DType.float64.size]), bytes: piece
+      ).doubles()
+      for value in values {
+        guard value.isFinite else {
+          if value.isNaN { nan += 1 } else { infinite += 1 }
+          continue
+        }
+        count += 1
+        let difference = value - mean
+        mean += difference / count
+        squares += difference * (value - mean)
+        min = min <= value ? min : value
+        max = max >= value ? max : value
+      }
+    }
+    if count > 0 {
+      self.mean = mean
+      deviation = (squares / count).squareRoot()
+    }
+  }
+}

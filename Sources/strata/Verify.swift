@@ -1,0 +1,151 @@
+import ArgumentParser
+import Checkpoints
+import RecurrentNetworks
+
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a model on recorded inputs and compare with the recorded outputs.",
+    discussion: """
+      Without --atol and --rtol: where the golden carries float64 values, the error to float64 may be \
+      at most 1e-6, or 4 times PyTorch's own float32 error if that is more; for other tensors \
+      |a - b| may be at most 1e-5 + 1e-5 |b|.
+
+      Exit status 1 when a tensor is outside the tolerance, 2 when the golden does not fit the model.
+      """)
+
+  @Argument(help: "The model.")
+  var model: String
+
+  @Argument(help: "The golden; the model's own when left out.")
+  var golden: String?
+
+  @Option(help: ArgumentHelp("Allow this absolute error.", valueName: "x"))
+  var atol: Double?
+
+  @Option(help: ArgumentHelp("Allow this error relative to the golden's value.", valueName: "x"))
+  var rtol: Double?
+
+  @Option(help: "The arithmetic: float32 (the kernels) or reference (float64).")
+  var precision: Precision = .float32
+
+  @OptionGroup var options: OutputOptions
+
+  func validate() throws {
+    for (name, value) in [("--atol", atol), ("--rtol", rtol)] {
+      guard let value else { continue }
+      guard value >= 0, value.isFinite else {
+        throw ValidationError("\(name) must be a number of at least 0")
+      }
+    }
+  }
+
+  func run() throws {
+    let reader = try CheckpointReader(contentsOf: model, formats: Strata.formats)
+    let blueprint = try ModelBlueprint(reader.contents, file: model)
+    let (goldens, file) = try goldens(reader)
+    let verification: Verification
+    do {
+      verification = try Verification(
+        precision.evaluate(blueprint, goldens), against: goldens, tolerance: tolerance)
+    } catch {
+      throw error.located(file: error.code == .goldenMismatch ? file : model)
+    }
+    let report = VerificationReport(verification, atol: atol, rtol: rtol)
+    Output(options).report(report) { report.words }
+    if !verification.isPassed { throw ExitCode(1) }
+  }
+
+  private var tolerance: Verification.Tolerance {
+    guard atol != nil || rtol != nil else { return .standard }
+    return .elementwise(absolute: atol ?? 0, relative: rtol ?? 0)
+  }
+
+  private func goldens(
+    _ reader: CheckpointReader
+  ) throws(CheckpointError) -> (StateDict, file: String) {
+    if let golden {
+      let checkpoint = try Checkpoint(contentsOf: golden, formats: Strata.formats)
+      return (checkpoint.stateDict, golden)
+    }
+    guard !reader.contents.goldens.isEmpty else {
+      throw CheckpointError(
+        .goldenMismatch, file: model,
+        "the model carries no golden: name a golden file, or convert with --golden")
+    }
+    var goldens = StateDict()
+    for tensor in reader.contents.goldens {
+      try goldens.append(tensor.read(), named: tensor.name)
+    }
+    return (goldens, model)
+  }
+}
+
+/// What `verify` reports.
+struct VerificationReport: Encodable {
+  struct Entry: Encodable {
+    var name: String
+    var reference: String
+    var maxAbs: Double
+    var maxRel: Double
+    var at: [Int]
+    var bound: Double?
+    var passed: Bool
+
+    enum CodingKeys: String, CodingKey {
+      case name, reference
+      case maxAbs = "max_abs"
+      case maxRel = "max_rel"
+      case at, bound, passed
+    }
+  }
+
+  var verified: Bool
+  var atol: Double
+  var rtol: Double
+  var toleranceSource: String
+  var tensors: [Entry]
+
+  enum CodingKeys: String, CodingKey {
+    case verified, atol, rtol
+    case toleranceSource = "tolerance_source"
+    case tensors
+  }
+
+  init(_ verification: Verification, atol: Double?, rtol: Double?) {
+    verified = verification.isPassed
+    switch verification.tolerance {
+    case .elementwise(let absolute, let relative):
+      (self.atol, self.rtol) = (absolute, relative)
+      toleranceSource = "given by --atol and --rtol"
+    case .standard where verification.usesFloat64:
+      (self.atol, self.rtol) = (Verification.standardFloor, 0)
+      toleranceSource =
+        "the golden's float64 values: at most 1e-6, or 4 times PyTorch's own error, for each tensor"
+    case .standard:
+      (self.atol, self.rtol) = (Verification.standardElementwise, Verification.standardElementwise)
+      toleranceSource = "the default: the golden has no float64 values"
+    }
+    tensors = verification.rows.map {
+      Entry(
+        name: $0.name, reference: $0.reference, maxAbs: $0.largestError,
+        maxRel: $0.largestRelativeError, at: $0.position, bound: $0.bound, passed: $0.isPassed)
+    }
+  }
+
+  var words: String {
+    var table = TextTable(
+      header: ["tensor", "PyTorch's", "largest error", "relative", "at", "allowed", ""],
+      numeric: [2, 3, 5])
+    table.rows = tensors.map {
+      [
+        $0.name.escaped, $0.reference, $0.maxAbs.shortText, $0.maxRel.shortText, $0.at.description,
+        $0.bound?.shortText ?? "", $0.passed ? "passed" : "FAILED",
+      ]
+    }
+    let verdict = verified ? "verified" : "NOT verified"
+    let bound =
+      tensors.contains { $0.bound == nil }
+      ? "|a - b| <= \(atol.shortText) + \(rtol.shortText) |b|; " : ""
+    return "\(table.text)\n\n\(verdict); tolerance: \(bound)\(toleranceSource)"
+  }
+}
