@@ -34,7 +34,9 @@ public struct Bytes: Sendable {
     self = unsafe Bytes(count: pieces.reduce(0) { $0 + $1.count }) { buffer in
       var end = 0
       for piece in pieces {
-        unsafe piece.withUnsafeBytes { unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[end...]).copyMemory(from: $0) }
+        unsafe piece.withUnsafeBytes {
+          unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[end...]).copyMemory(from: $0)
+        }
         end += piece.count
       }
     }
@@ -95,7 +97,9 @@ public struct Bytes: Sendable {
   /// The number in `bits` little-endian bytes at `offset`, which must lie inside.
   package func integer<T: FixedWidthInteger>(at offset: Int, as type: T.Type) -> T {
     precondition(offset >= 0 && offset + MemoryLayout<T>.size <= count, "read out of bounds")
-    return unsafe withUnsafeBytes { unsafe T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
+    return unsafe withUnsafeBytes {
+      unsafe T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self))
+    }
   }
 }
 

@@ -20,7 +20,9 @@ package struct CRC32 {
   /// Takes in more bytes.
   package mutating func update(_ bytes: Bytes) {
     value = unsafe bytes.withUnsafeBytes { buffer in
-      unsafe UInt32(truncatingIfNeeded: crc32_z(uLong(value), buffer.bindMemory(to: UInt8.self).baseAddress, buffer.count))
+      unsafe UInt32(
+        truncatingIfNeeded: crc32_z(
+          uLong(value), buffer.bindMemory(to: UInt8.self).baseAddress, buffer.count))
     }
   }
 }

@@ -165,7 +165,8 @@ extension Double {
     switch exponent {
     case 0:
       // A subnormal is a small integer times the smallest one; the product is exact in binary64.
-      let unit = Double(sign: .plus, exponent: 1 - format.bias - format.fractionBits, significand: 1)
+      let unit = Double(
+        sign: .plus, exponent: 1 - format.bias - format.fractionBits, significand: 1)
       self.init(bitPattern: (Double(fraction) * unit).bitPattern | sign)
     case format.largestExponent:
       let quiet = fraction == 0 ? 0 : UInt64(1) << 51

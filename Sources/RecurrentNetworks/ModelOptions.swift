@@ -102,7 +102,8 @@ struct ModuleFacts {
     guard let value = Value(rawValue: text) else {
       throw CheckpointError(
         .metadataInvalid,
-        "\(name) is \"\(text)\", not one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
+        "\(name) is \"\(text)\", not one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))"
+      )
     }
     return value
   }

@@ -144,7 +144,8 @@ public final class Session {
     guard !continues || !model.blueprint.isBidirectional else {
       throw CheckpointError(
         .notStreamable,
-        "a bidirectional model takes the whole sequence in one call; reset the session for a new one")
+        "a bidirectional model takes the whole sequence in one call; reset the session for a new one"
+      )
     }
     return count / step
   }

@@ -180,7 +180,8 @@ struct ConversionReport: Encodable {
       lines.append("  left over, carried along: \(leftOver.joined(separator: ", "))".escaped)
     }
     if !plan.contents.goldens.isEmpty {
-      lines.append("  goldens: \(plan.contents.goldens.map(\.name).joined(separator: ", "))".escaped)
+      lines.append(
+        "  goldens: \(plan.contents.goldens.map(\.name).joined(separator: ", "))".escaped)
     }
     lines += ignored.map { "  ignored: \($0)".escaped }
     lines += dropped.map { "  dropped: \($0)".escaped }

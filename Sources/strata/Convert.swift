@@ -21,7 +21,8 @@ struct Convert: ParsableCommand {
   @Argument(help: "The file to write.")
   var output: String
 
-  @Option(help: ArgumentHelp("The input's format, instead of what its content says.", valueName: "f"))
+  @Option(
+    help: ArgumentHelp("The input's format, instead of what its content says.", valueName: "f"))
   var from: String?
 
   @Option(help: ArgumentHelp("The output's format, instead of what its name says.", valueName: "f"))
@@ -29,7 +30,8 @@ struct Convert: ParsableCommand {
 
   @OptionGroup var names: NameOptions
 
-  @Option(help: ArgumentHelp("Say something about the model; see above.", valueName: "option=value"))
+  @Option(
+    help: ArgumentHelp("Say something about the model; see above.", valueName: "option=value"))
   var set: [String] = []
 
   @Option(

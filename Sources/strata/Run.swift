@@ -23,7 +23,8 @@ struct Run: ParsableCommand {
   var threads = 1
 
   @Option(
-    help: ArgumentHelp("Run this many steps in each call; the result is the same.", valueName: "steps"))
+    help: ArgumentHelp(
+      "Run this many steps in each call; the result is the same.", valueName: "steps"))
   var chunk: Int?
 
   @Option(help: "The arithmetic: float32 (the kernels) or reference (float64).")

@@ -29,14 +29,16 @@ extension StrataFormat {
           guard chunk.count == decoded else {
             throw CheckpointError(
               .sizeMismatch,
-              "chunk \(index) has \(chunk.count) bytes, but \(dtype.rawValue) \(shape) needs \(decoded)")
+              "chunk \(index) has \(chunk.count) bytes, but \(dtype.rawValue) \(shape) needs \(decoded)"
+            )
           }
         case .shuffledDeflate:
           let limit = chunk.count * Deflate.largestExpansion + Deflate.expansionAllowance
           guard decoded <= limit else {
             throw CheckpointError(
               .expansionLimit,
-              "chunk \(index) announces \(decoded) bytes, \(chunk.count) stored bytes give at most \(limit)")
+              "chunk \(index) announces \(decoded) bytes, \(chunk.count) stored bytes give at most \(limit)"
+            )
           }
         }
       }

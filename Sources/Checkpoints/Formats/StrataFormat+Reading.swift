@@ -8,7 +8,8 @@ extension StrataFormat {
     guard CRC32(bytes).value == header.directoryChecksum else {
       throw CheckpointError(
         .checksumMismatch, offset: range.lowerBound,
-        "the directory, bytes \(range.lowerBound) to \(range.upperBound), does not match its checksum")
+        "the directory, bytes \(range.lowerBound) to \(range.upperBound), does not match its checksum"
+      )
     }
     var directory = Directory(source: source, end: header.fileLength, minor: header.minorVersion)
     try directory.parse(bytes, at: range.lowerBound, sections: header.sectionCount)
@@ -51,7 +52,8 @@ extension StrataFormat {
       let major = try reader.integer(UInt16.self, "major version")
       guard major == majorVersion else {
         throw CheckpointError(
-          .unsupportedVersion, offset: 14, "major version \(major), this reader knows \(majorVersion)")
+          .unsupportedVersion, offset: 14,
+          "major version \(major), this reader knows \(majorVersion)")
       }
       minorVersion = try reader.integer(UInt16.self, "minor version")
       let reserved = try reader.integer(UInt16.self, "reserved field")
@@ -239,7 +241,8 @@ extension StrataFormat {
         let length = Int(try section.integer(UInt32.self, "entry length"))
         guard length % 8 == 0, length >= 24 else {
           throw CheckpointError(
-            .lengthOutOfRange, offset: at, "an entry of \(length) bytes: not a multiple of 8, or below 24")
+            .lengthOutOfRange, offset: at,
+            "an entry of \(length) bytes: not a multiple of 8, or below 24")
         }
         var entry = ByteReader(try section.take(length - 4, "entry"), at: section.offset)
         tensors.append(try parseTensor(&entry))

@@ -13,7 +13,8 @@ extension StrataFormat {
     for tensor in tensors {
       let count = tensor.shape.byteCount(of: try tensor.readableDType())
       parts.append(
-        Part(offset: 0, chunks: Array(repeating: Chunk(count: 0, checksum: 0), count: count.chunks)))
+        Part(offset: 0, chunks: Array(repeating: Chunk(count: 0, checksum: 0), count: count.chunks))
+      )
     }
 
     // The directory stands before the data but tells their sizes and checksums. Its own size depends
@@ -52,7 +53,8 @@ extension StrataFormat {
     let directory = try directory(contents, parts, encoding)
     try file.write(Bytes(directory), at: Self.headerSize)
     try file.write(
-      Bytes(header(directory, sections: sections(contents, parts, encoding).count, end: end)), at: 0)
+      Bytes(header(directory, sections: sections(contents, parts, encoding).count, end: end)), at: 0
+    )
     return checksums
   }
 
