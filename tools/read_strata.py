@@ -122,7 +122,7 @@ class Cursor:
             self.offset -= length
             self.fail("hole", f"{what} is not zero")
 
-    def part(self, length: int, what: str) -> Cursor:
+    def slice(self, length: int, what: str) -> Cursor:
         """A cursor for the next `length` bytes, which this one passes over."""
         begin = self.offset
         self.take(length, what)
@@ -209,6 +209,8 @@ def read_header(file: bytes) -> Tuple[Tuple[int, int], int, Cursor]:
         raise StrataError("unsupportedVersion", f"required flags {required:#x} are unknown", 20)
     if reserved or reserved_too:
         raise StrataError("hole", "a reserved field is not zero", 18 if reserved else 52)
+    if max(length, directory) >= 1 << 63:
+        raise StrataError("lengthOutOfRange", "a length of 2^63 or more", 32)
     if len(file) < length:
         raise StrataError("truncated", f"{len(file)} of {length} bytes", len(file))
     if len(file) > length:
@@ -224,7 +226,7 @@ def read_header(file: bytes) -> Tuple[Tuple[int, int], int, Cursor]:
 def read_sections(directory: Cursor, count: int) -> Tuple[Dict[int, Cursor], List[int]]:
     """The payloads of the known sections by kind, and the kinds that are skipped."""
     directory.fits(count, 16, "sections")
-    known, skipped, last = {}, [], -1
+    known, skipped, last = {}, [], 0
     for _ in range(count):
         kind, flags, length = directory.fields("IIQ", "section")
         directory.offset -= 16
@@ -235,7 +237,7 @@ def read_sections(directory: Cursor, count: int) -> Tuple[Dict[int, Cursor], Lis
         if not PARTS <= kind <= METADATA and flags & REQUIRED:
             directory.fail("unsupportedVersion", f"required section kind {kind} is unknown")
         directory.offset += 16
-        payload = directory.part(length, f"section kind {kind}")
+        payload = directory.slice(length, f"section kind {kind}")
         directory.zeros(-length % 8, "section padding")
         if PARTS <= kind <= METADATA:
             known[kind] = payload
@@ -256,6 +258,8 @@ def read_parts(table: Cursor) -> List[Part]:
     for index in range(table.count(24, "parts")):
         offset, length, chunks = table.fields("QQI", "part")
         table.zeros(4, "reserved field")
+        if max(offset, length) >= 1 << 63:
+            table.fail("lengthOutOfRange", f"part {index} of {length} bytes at {offset}")
         if offset % ALIGNMENT:
             table.fail("misaligned", f"part {index} begins at {offset}")
         table.fits(chunks, 8, "chunks")
@@ -275,7 +279,7 @@ def read_tensor_table(table: Cursor, parts: List[Part], minor: int) -> List[Entr
         (length,) = table.fields("I", "tensor")
         if length % 8 or length < 24:
             table.fail("lengthOutOfRange", f"a tensor's entry of {length} bytes")
-        entry = read_entry(table.part(length - 4, "tensor's entry"), parts, minor)
+        entry = read_entry(table.slice(length - 4, "tensor's entry"), parts, minor)
         canonical = unicodedata.normalize("NFC", entry.name)
         if canonical in names:
             raise StrataError("duplicateName", f"two tensors are called {entry.name!r}", begin)
@@ -291,14 +295,13 @@ def read_entry(cursor: Cursor, parts: List[Part], minor: int) -> Entry:
         cursor.fields("6H2I", "tensor"))
     if rank > 32:
         cursor.fail("rankLimit", f"rank {rank}, 32 is the most")
+    cursor.fits(rank + part_count, 8, "dimensions and parts")
     shape = cursor.fields(f"{rank}Q", "dimensions")
     references = [cursor.fields("HHI", "part of a tensor") for _ in range(part_count)]
-    parameters = cursor.part(parameter_length, "parameters")
-    if not 1 <= name_length <= 1024:
-        cursor.fail("badName", f"a name of {name_length} bytes")
+    parameters = cursor.slice(parameter_length, "parameters")
     name = cursor.text(name_length, "badName", "name")
-    if "\0" in name:
-        cursor.fail("badName", f"NUL in the name {name!r}")
+    if not 1 <= name_length <= 1024 or "\0" in name:
+        cursor.fail("badName", f"the name {name!r} of {name_length} bytes")
     if minor == 0 and cursor.left > 7:
         cursor.fail("hole", f"{cursor.left} bytes behind the name {name!r}")
     if minor == 0:
@@ -329,8 +332,9 @@ def read_entry(cursor: Cursor, parts: List[Part], minor: int) -> Entry:
         entry.reason = "encodingUnsupported: " + ", ".join(unknown)
         return entry
     entry.part = parts[references[0][2]]
+    if parameter_length != 4:
+        cursor.fail("sizeMismatch", f"{name!r} has {parameter_length} bytes of parameters, not 4")
     (entry.chunk_length,) = parameters.fields("I", "chunk size")
-    parameters.finish("parameters")
     if entry.chunk_length % 8 or not 8 <= entry.chunk_length <= MAXIMUM_CHUNK_LENGTH:
         cursor.fail("lengthOutOfRange", f"{name!r} has chunks of {entry.chunk_length} bytes")
     check_chunks(entry, cursor)
@@ -351,12 +355,15 @@ def check_chunks(entry: Entry, cursor: Cursor):
 
 
 def read_metadata(table: Cursor) -> Dict[str, str]:
-    metadata, last = {}, None
+    metadata, texts, last = {}, set(), None
     for _ in range(table.count(8, "metadata entries")):
         key_length, value_length = table.fields("II", "metadata entry")
         key = table.text(key_length, "metadataInvalid", "metadata key")
         if last is not None and key.encode() <= last:
             table.fail("metadataInvalid", f"the key {key!r} is out of order")
+        if unicodedata.normalize("NFC", key) in texts:
+            table.fail("metadataInvalid", f"the key {key!r} occurs in two spellings")
+        texts.add(unicodedata.normalize("NFC", key))
         metadata[key] = table.text(value_length, "metadataInvalid", f"value of {key!r}")
         last = key.encode()
     table.finish("metadata")
@@ -398,9 +405,6 @@ def read_tensor(file: bytes, entry: Entry) -> Tensor:
             chunk = planes.reshape(size, -1).T.tobytes()  # Byte j of element i was at j·n + i.
         decoded += chunk
         at += stored
-    if DTYPES[entry.dtype][0] == "BOOL" and any(byte > 1 for byte in set(decoded)):
-        raise StrataError("valueOutOfRange", f"{entry.name!r}: a BOOL is neither 0 nor 1",
-                          entry.part.offset)
     data = np.frombuffer(decoded, entry.element_type).reshape(entry.shape)
     return Tensor(DTYPES[entry.dtype][0], entry.shape, data)
 

@@ -5,8 +5,10 @@
 public struct AtomicFile: ~Copyable {
   /// The path that was asked for.
   public let path: String
-  /// The path of the hidden file. A format that must open a file by name writes here; it must not
-  /// replace the file, which stays open.
+  /// The path of the hidden file.
+  ///
+  /// A format that must open a file by name writes here; it must not replace the file, which stays
+  /// open.
   public let temporaryPath: String
 
   private let target: String
@@ -46,7 +48,9 @@ public struct AtomicFile: ~Copyable {
   private static func createHiddenFile(
     beside target: String
   ) throws(CheckpointError) -> FileDescriptor {
-    let (directory, name) = split(target)
+    let (directory, whole) = split(target)
+    // A name may be as long as the system allows; the hidden one needs room for more.
+    let name = String(decoding: whole.utf8.prefix(128), as: UTF8.self)
     while true {
       let random = String(UInt32.random(in: 0...UInt32.max), radix: 36)
       let hidden = "\(directory)/.\(name).\(FileDescriptor.processIdentifier).\(random).tmp"

@@ -1,4 +1,6 @@
-/// Where the bytes of a file come from: an open file, a mapping, or memory. Read at random.
+/// Where the bytes of a file come from: an open file, a mapping, or memory.
+///
+/// Read at random.
 public struct ByteSource: Sendable {
   private enum Origin: Sendable {
     case file(FileDescriptor)
@@ -13,7 +15,9 @@ public struct ByteSource: Sendable {
   /// Whether the checksums of tensors are to be checked as they are read.
   let checksData: Bool
 
-  /// Opens a file. Its bytes are copied as they are read.
+  /// Opens a file.
+  ///
+  /// Its bytes are copied as they are read.
   /// - Throws: `fileNotFound`, `notAFile`, `notReadable`.
   public init(contentsOf path: String) throws(CheckpointError) {
     let file = try FileDescriptor.reading(path)
@@ -24,8 +28,9 @@ public struct ByteSource: Sendable {
   }
 
   /// Maps a file, which must not change in place as long as the source or anything read from it
-  /// lives; renaming another file over it is safe. With `checksData` false the checksums of
-  /// directories are checked, those of tensors are not.
+  /// lives; renaming another file over it is safe.
+  ///
+  /// With `checksData` false the checksums of directories are checked, those of tensors are not.
   /// - Throws: `fileNotFound`, `notAFile`, `notReadable`.
   public init(
     mappingImmutableFileAt path: String, checksData: Bool = true

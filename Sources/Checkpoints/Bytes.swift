@@ -113,7 +113,9 @@ extension Bytes: Equatable {
   }
 }
 
-/// Memory with one owner. Immutable once `Bytes` has handed it out, hence safe to share.
+/// Memory with one owner.
+///
+/// Immutable once `Bytes` has handed it out, hence safe to share.
 @safe
 private final class Memory: @unchecked Sendable {
   let buffer: UnsafeMutableRawBufferPointer

@@ -17,8 +17,9 @@ extension Tensor {
 }
 
 extension Bytes {
-  /// Elements of `source`, little-endian, as elements of `target`. `firstElement` is the position of
-  /// the first one in its tensor, for errors.
+  /// Elements of `source`, little-endian, as elements of `target`.
+  ///
+  /// `firstElement` is the position of the first one in its tensor, for errors.
   package func converted(
     from source: DType, to target: DType, firstElement: Int
   ) throws(CheckpointError) -> Bytes {
@@ -177,8 +178,10 @@ extension Double {
     }
   }
 
-  /// An integer, of which bits below the 53rd are folded into the last one. Rounding that to any
-  /// format of at most 51 fraction bits gives what rounding the integer itself would give.
+  /// An integer, of which bits below the 53rd are folded into the last one.
+  ///
+  /// Rounding that to any format of at most 51 fraction bits gives what rounding the integer itself
+  /// would give.
   fileprivate init(oddRounding value: UInt64) {
     let surplus = UInt64(max(0, 64 - value.leadingZeroBitCount - 53))
     let lost = value & (1 << surplus - 1)

@@ -7,8 +7,10 @@ package enum Deflate {
   /// What a stream of a few bytes may give beyond the factor.
   package static let expansionAllowance = 64
 
-  /// Groups the bytes of all elements by their place in the element: all first bytes, then all second
-  /// bytes, and so on. Floats of similar size so give long runs of similar bytes.
+  /// Groups the bytes of all elements by their place in the element: all first bytes, then all
+  /// second bytes, and so on.
+  ///
+  /// Floats of similar size so give long runs of similar bytes.
   package static func shuffled(_ bytes: Bytes, elementSize: Int) -> Bytes {
     transposed(bytes, rows: bytes.count / elementSize, columns: elementSize)
   }

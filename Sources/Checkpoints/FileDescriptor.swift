@@ -88,7 +88,9 @@ final class FileDescriptor: Sendable {
     }
   }
 
-  /// Maps the whole file. Changing the file in place afterwards changes the bytes or ends the process.
+  /// Maps the whole file.
+  ///
+  /// Changing the file in place afterwards changes the bytes or ends the process.
   /// - Throws: `notReadable`.
   func mapped(count: Int) throws(CheckpointError) -> Bytes {
     guard count > 0 else { return Bytes([UInt8]()) }
@@ -109,12 +111,13 @@ final class FileDescriptor: Sendable {
     let number = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard number >= 0 else {
       if errno == EEXIST { return nil }
-      throw CheckpointError(.notWritable, file: path, systemMessage())
+      throw CheckpointError(.notWritable, file: path, "cannot be created: \(systemMessage())")
     }
     return FileDescriptor(number, path: path)
   }
 
   /// Asks the file system to set bytes aside, so that a full disk shows now and not at the end.
+  ///
   /// File systems that cannot are not asked twice.
   /// - Throws: `notWritable` when the disk is too full.
   func reserve(_ count: Int) throws(CheckpointError) {
@@ -152,8 +155,9 @@ final class FileDescriptor: Sendable {
     }
   }
 
-  /// Waits until the bytes are on the disk. A failure is final: a second try could succeed without
-  /// the bytes being there.
+  /// Waits until the bytes are on the disk.
+  ///
+  /// A failure is final: a second try could succeed without the bytes being there.
   /// - Throws: `notWritable`.
   func synchronize() throws(CheckpointError) {
     #if canImport(Darwin)

@@ -1,5 +1,7 @@
 /// A note of a module that a file tells about: where it stands, what it is called in its framework,
-/// and its options. It means nothing by itself; `RecurrentNetworks` reads it.
+/// and its options.
+///
+/// It means nothing by itself; `RecurrentNetworks` reads it.
 public struct ModuleRecord: Hashable, Sendable, Codable {
   /// The path of the module, `encoder.rnn`; empty for the root.
   public var path: String

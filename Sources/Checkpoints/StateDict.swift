@@ -18,8 +18,9 @@ public struct StateDict: Sendable {
     tensors[name] = tensor
   }
 
-  /// The tensor called `name`. Setting appends a new name, keeps the place of a known one, and
-  /// removes with nil.
+  /// The tensor called `name`.
+  ///
+  /// Setting appends a new name, keeps the place of a known one, and removes with nil.
   public subscript(name: String) -> Tensor? {
     get { tensors[name] }
     set {

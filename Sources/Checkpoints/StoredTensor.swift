@@ -1,4 +1,6 @@
-/// The decoded bytes of a tensor, wherever they stand. Formats implement it; so do conversions.
+/// The decoded bytes of a tensor, wherever they stand.
+///
+/// Formats implement it; so do conversions.
 public protocol TensorBytes: Sendable {
   /// The bytes of `range`, counted in the tensor's elements in row-major order, little-endian.
   /// - Throws: whatever is wrong with the bytes, or with reading them.
@@ -43,7 +45,9 @@ public struct StoredTensor: Sendable {
   /// The file, for errors.
   private let file: String?
 
-  /// Describes a tensor. `dtypeName` is needed where `dtype` is nil.
+  /// Describes a tensor.
+  ///
+  /// `dtypeName` is needed where `dtype` is nil.
   public init(
     name: String, dtype: DType?, dtypeName: String? = nil, shape: Shape, storedByteCount: Int,
     encoding: String, file: String?, contents: any TensorBytes
@@ -139,7 +143,9 @@ extension Bytes: TensorBytes {
   public func verify(count: Int) {}
 }
 
-/// Bytes in another dtype. Ranges must begin and end between elements, as all pieces do.
+/// Bytes in another dtype.
+///
+/// Ranges must begin and end between elements, as all pieces do.
 private struct ConvertedBytes: TensorBytes {
   let base: any TensorBytes
   let source: DType

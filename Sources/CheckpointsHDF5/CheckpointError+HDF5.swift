@@ -21,9 +21,9 @@ extension CheckpointError.Code {
   public static let dataMissing = Self(rawValue: "dataMissing")
   /// A chunk is empty or too large.
   public static let chunkLimit = Self(rawValue: "chunkLimit")
-  /// The data of a dataset lie outside the file.
+  /// The data of a dataset lie outside the file, or within those of another.
   public static let extentOutOfFile = Self(rawValue: "extentOutOfFile")
-  /// A group is reached on more than one way.
+  /// A group is reached by more than one path.
   public static let groupCycle = Self(rawValue: "groupCycle")
   /// Groups are nested too deeply, or hold too many links.
   public static let nestingLimit = Self(rawValue: "nestingLimit")

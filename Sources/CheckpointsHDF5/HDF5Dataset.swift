@@ -172,7 +172,8 @@ struct HDF5Dataset: Sendable {
     let (limit, _) = stored.multipliedReportingOverflow(by: isDeflated ? 1032 : 1)
     guard !overflow, decoded <= limit + (isDeflated ? 64 * wanted : 0) else {
       throw CheckpointError(
-        .expansionLimit, "\(stored) stored bytes cannot give \(wanted) chunks of \(chunkBytes) bytes")
+        .expansionLimit,
+        "\(stored) stored bytes cannot give \(wanted) chunks of \(chunkBytes) bytes")
     }
   }
 }

@@ -45,6 +45,8 @@ private struct HDF5Walk {
   private var goldens: [Found] = []
   private var result = CheckpointContents()
   private var groups: Set<UInt64> = []
+  /// Where contiguous data stand, by the address of their dataset.
+  private var extents: [UInt64: (range: Range<Int>, name: String)] = [:]
   private var linkCount = 0
 
   init(_ file: HDF5File, id: hid_t, _ source: ByteSource) throws(CheckpointError) {
@@ -61,6 +63,7 @@ private struct HDF5Walk {
     groups.insert(address)
     try takeAttributes(of: root, named: "") { _ in false }
     try visit(root, path: [])
+    try checkExtents()
     result.tensors = try Self.ordered(tensors)
     result.goldens = try Self.ordered(goldens)
     return result
@@ -80,7 +83,7 @@ private struct HDF5Walk {
         case H5O_TYPE_GROUP:
           try enter(link.name, of: group, address, path: child)
         case H5O_TYPE_DATASET:
-          try take(link.name, of: group, path: child)
+          try take(link.name, of: group, address, path: child)
         default:
           throw CheckpointError(
             .typeNotAllowed,
@@ -98,7 +101,7 @@ private struct HDF5Walk {
   ) throws(CheckpointError) {
     guard groups.insert(address).inserted else {
       throw CheckpointError(
-        .groupCycle, "the group is reached on two ways; remove one of the hard links to it")
+        .groupCycle, "the group is reached by two paths; remove one of the hard links to it")
     }
     guard path.count <= Self.largestDepth else {
       throw CheckpointError(
@@ -151,7 +154,8 @@ private struct HDF5Walk {
       // A slash would make libhdf5 follow a path, a dot would lead back to the group.
       guard let name, !name.isEmpty, name != ".", !name.contains("/") else {
         throw CheckpointError(
-          .badName, tensor: place, "a link has a name that is empty, a dot, no UTF-8 or has a slash")
+          .badName, tensor: place, "a link has a name that is empty, a dot, no UTF-8 or has a slash"
+        )
       }
       links.append(Link(name: name, kind: kind))
     }
@@ -186,12 +190,16 @@ private struct HDF5Walk {
   // MARK: Datasets
 
   private mutating func take(
-    _ name: String, of group: borrowing HDF5Handle, path: [String]
+    _ name: String, of group: borrowing HDF5Handle, _ address: UInt64, path: [String]
   ) throws(CheckpointError) {
     let handle = try HDF5Handle(
       unsafe H5Dopen2(group.id, name, strata_h5_default()), "the dataset cannot be opened")
     var dataset = try HDF5Dataset(handle, of: source)
     let stored = dataset.elementType
+    if case .contiguous(let offset) = dataset.layout, dataset.storedByteCount > 0 {
+      let range = offset..<(offset + dataset.storedByteCount)
+      extents[address] = (range, path.joined(separator: "."))
+    }
     var order: Int?
     try takeAttributes(of: handle, named: path.joined(separator: ".")) { attribute in
       if attribute.name == HDF5Format.orderAttribute, let integer = attribute.integer {
@@ -215,6 +223,17 @@ private struct HDF5Walk {
       goldens.append(Found(tensor: tensor, order: order))
     } else {
       tensors.append(Found(tensor: tensor, order: order))
+    }
+  }
+
+  /// No two datasets share bytes; one dataset with two names (tied weights) does not count.
+  private func checkExtents() throws(CheckpointError) {
+    let sorted = extents.values.sorted { $0.range.lowerBound < $1.range.lowerBound }
+    for (before, after) in zip(sorted, sorted.dropFirst())
+    where before.range.upperBound > after.range.lowerBound {
+      throw CheckpointError(
+        .extentOutOfFile, tensor: after.name, offset: after.range.lowerBound,
+        "the data stand within those of \(before.name); the file is damaged")
     }
   }
 

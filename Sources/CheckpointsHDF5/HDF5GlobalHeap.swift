@@ -96,7 +96,9 @@ struct HDF5GlobalHeap {
 
   private mutating func spend(_ count: Int) throws(CheckpointError) {
     budget -= count
-    guard budget >= 0 else { throw Self.invalid("and others give more text than the file can hold") }
+    guard budget >= 0 else {
+      throw Self.invalid("and others give more text than the file can hold")
+    }
   }
 
   private static func invalid(_ what: String) -> CheckpointError {

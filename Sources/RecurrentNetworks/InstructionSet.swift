@@ -1,6 +1,8 @@
 internal import CRecurrentKernels
 
-/// A set of kernels, compiled for one instruction set. All give the same bits.
+/// A set of kernels, compiled for one instruction set.
+///
+/// All give the same bits.
 public struct InstructionSet: Hashable, Sendable, CustomStringConvertible {
   private let index: Int
 

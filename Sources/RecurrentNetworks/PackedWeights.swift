@@ -27,7 +27,9 @@ struct PackedWeights: Sendable {
     }
   }
 
-  /// Packs one layer in one direction. Parameters are read one at a time.
+  /// Packs one layer in one direction.
+  ///
+  /// Parameters are read one at a time.
   /// - Throws: what reading a parameter throws.
   static func layer(
     _ layer: Int, _ direction: ParameterName.Direction, of stack: ModelBlueprint.Stack,

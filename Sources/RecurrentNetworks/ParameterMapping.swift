@@ -179,8 +179,10 @@ public struct ParameterMapping: Sendable {
     unexpected += group.order.filter { !known.contains($0) }.map(\.description)
   }
 
-  /// The stacks in the order in which one's output is the next one's input. Where several orders fit,
-  /// that of the tensors is kept; where none fits, each stack is a model of its own.
+  /// The stacks in the order in which one's output is the next one's input.
+  ///
+  /// Where several orders fit, that of the tensors is kept; where none fits, each stack is a model
+  /// of its own.
   private static func chained(
     _ stacks: [ModelDescription.Module]
   ) -> [ModelDescription.Module] {
@@ -284,8 +286,10 @@ private struct StackTensors {
     order.append(name)
   }
 
-  /// Kind and sizes. Where layers contradict each other the reading that most of them share wins, so
-  /// that the odd one out is reported and not the others.
+  /// Kind and sizes.
+  ///
+  /// Where layers contradict each other the reading that most of them share wins, so that the odd
+  /// one out is reported and not the others.
   func inferredConfiguration() -> RecurrentConfiguration? {
     guard let layers = order.map(\.layer).max() else { return nil }
     var votes: [(kind: RecurrentConfiguration.Kind, hidden: Int, projection: Int, count: Int)] = []

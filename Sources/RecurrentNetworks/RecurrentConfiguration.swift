@@ -37,7 +37,9 @@ public struct RecurrentConfiguration: Hashable, Sendable {
   public var hiddenSize: Int
   /// Layers of the stack, L.
   public var layerCount = 1
-  /// Features of the projected hidden state, P; 0 without projection. LSTM only.
+  /// Features of the projected hidden state, P; 0 without projection.
+  ///
+  /// LSTM only.
   public var projectionSize = 0
   /// Whether every layer runs in both directions.
   public var isBidirectional = false
@@ -47,7 +49,9 @@ public struct RecurrentConfiguration: Hashable, Sendable {
   public var nonlinearity = Nonlinearity.tanh
   /// Whether inputs and outputs are [batch, steps, features] instead of [steps, batch, features].
   public var isBatchFirst = false
-  /// The dropout between layers in training. Inference does not drop anything.
+  /// The dropout between layers in training.
+  ///
+  /// Inference does not drop anything.
   public var dropout = 0.0
 
   /// A stack of one layer, forward, with bias.

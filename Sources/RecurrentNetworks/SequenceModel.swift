@@ -23,8 +23,10 @@ public final class SequenceModel: Sendable {
 
   private let headWeights: PackedWeights?
 
-  /// Loads a model file of any of `formats`. The weights are packed as they are read: beside them
-  /// there is never more than one tensor in memory.
+  /// Loads a model file of any of `formats`.
+  ///
+  /// The weights are packed as they are read: beside them there is never more than one tensor in
+  /// memory.
   /// - Parameters:
   ///   - path: The file.
   ///   - module: The path of the modules to load, for a file that holds more than one model.

@@ -54,8 +54,10 @@ public final class Session {
 
   // MARK: State
 
-  /// The state of every stack. A state that is set is where the next call begins; it must have the
-  /// sizes of the one that it replaces.
+  /// The state of every stack.
+  ///
+  /// A state that is set is where the next call begins; it must have the sizes of the one that it
+  /// replaces.
   public var state: [RecurrentState] {
     get {
       zip(model.stacks, memories).map { $1.state($0.configuration, batchSize: batchSize) }
@@ -183,7 +185,9 @@ public final class Session {
     continues = true
   }
 
-  /// One call's arguments. The whole batch's, from the first step on.
+  /// One call's arguments.
+  ///
+  /// The whole batch's, from the first step on.
   @unsafe
   private struct Call {
     let input: UnsafePointer<Float>

@@ -74,8 +74,9 @@ struct ConversionPlan {
     }
   }
 
-  /// Recognises the modules and writes them down. A description that is there already stays as it is
-  /// when nothing was changed.
+  /// Recognises the modules and writes them down.
+  ///
+  /// A description that is there already stays as it is when nothing was changed.
   /// - Throws: `MappingFault`, `ambiguousModel`, `metadataInvalid`, `modelInvalid`.
   mutating func describe(_ options: ModelOptions, isUnchanged: Bool, file: String) throws {
     let mapping = try ParameterMapping(of: contents, options: options, file: file)

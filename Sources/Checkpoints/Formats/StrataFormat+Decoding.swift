@@ -72,7 +72,12 @@ extension StrataFormat {
     /// The decoded bytes of one chunk.
     private func decoded(_ index: Int) throws(CheckpointError) -> Bytes {
       let stored = try part.bytes(index...index, in: source)
-      let shuffled = try Deflate.decompressed(stored, count: decodedRange(index).count)
+      let shuffled: Bytes
+      do {
+        shuffled = try Deflate.decompressed(stored, count: decodedRange(index).count)
+      } catch {
+        throw error.located(offset: part.start(of: index))
+      }
       return Deflate.unshuffled(shuffled, elementSize: elementSize)
     }
   }
@@ -98,11 +103,16 @@ extension StrataFormat.Part {
     for index in chunks.indices { _ = try bytes(index...index, in: source) }
   }
 
+  /// The offset in the file of a chunk.
+  func start(of chunk: Int) -> Int {
+    chunks[..<chunk].reduce(offset) { $0 + $1.count }
+  }
+
   /// The stored bytes of a run of chunks, each checked, and the padding behind the last one.
   func bytes(
     _ run: ClosedRange<Int>, in source: ByteSource
   ) throws(CheckpointError) -> Bytes {
-    let start = chunks[..<run.lowerBound].reduce(offset) { $0 + $1.count }
+    let start = start(of: run.lowerBound)
     let count = chunks[run].reduce(0) { $0 + $1.count }
     let isLast = run.upperBound == chunks.count - 1
     let end = isLast ? (start + count).aligned(to: StrataFormat.alignment) : start + count

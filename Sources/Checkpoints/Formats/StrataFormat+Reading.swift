@@ -103,20 +103,27 @@ extension StrataFormat {
       _ bytes: Bytes, at offset: Int, sections count: Int
     ) throws(CheckpointError) {
       var reader = ByteReader(bytes, at: offset)
-      var last: UInt32 = 0
+      guard count <= reader.remaining / 16 else {
+        throw CheckpointError(
+          .countExceedsFile, offset: 28, "\(count) sections in \(reader.remaining) bytes")
+      }
+      var sections: [(kind: UInt32, isRequired: Bool, payload: ByteReader)] = []
       for _ in 0..<count {
         let at = reader.offset
         let kind = try reader.integer(UInt32.self, "section kind")
         let flags = try reader.integer(UInt32.self, "section flags")
         let length = try reader.length("section length")
-        guard kind > last, flags & ~sectionIsRequired == 0 else {
+        let last = sections.last?.kind ?? 0
+        guard kind > last else {
           throw CheckpointError(
-            .metadataInvalid, offset: at,
-            "section kind \(kind) after \(last) with flags \(flags): kinds ascend, one flag exists")
+            .metadataInvalid, offset: at, "section kind \(kind) after \(last): kinds ascend")
         }
-        last = kind
-        var section = ByteReader(try reader.take(length, "section"), at: reader.offset)
-        try parse(kind, isRequired: flags == sectionIsRequired, &section)
+        guard flags & ~sectionIsRequired == 0 else {
+          throw CheckpointError(.hole, offset: at, "reserved section flags in \(flags)")
+        }
+        let start = reader.offset
+        let payload = ByteReader(try reader.take(length, "section"), at: start)
+        sections.append((kind, flags == sectionIsRequired, payload))
         try reader.skipPadding(to: 8)
       }
       let rest = reader.remaining
@@ -125,6 +132,16 @@ extension StrataFormat {
           .hole, offset: reader.offset, "\(rest) bytes of the directory belong to no section")
       }
       try reader.skipPadding(to: alignment)
+      for kind in [SectionKind.parts, .stateDict] {
+        guard sections.contains(where: { $0.kind == kind.rawValue }) else {
+          throw CheckpointError(
+            .metadataInvalid, offset: offset, "section kind \(kind.rawValue) is missing")
+        }
+      }
+      for index in sections.indices {
+        try parse(
+          sections[index].kind, isRequired: sections[index].isRequired, &sections[index].payload)
+      }
       try checkParts(dataStart: reader.offset)
     }
 
@@ -236,15 +253,18 @@ extension StrataFormat {
     ) throws(CheckpointError) -> [StoredTensor] {
       let count = try Self.tableCount(&section, of: "tensors", size: 24)
       var tensors: [StoredTensor] = []
+      var offsets: [Int] = []
       for _ in 0..<count {
         let at = section.offset
+        offsets.append(at)
         let length = Int(try section.integer(UInt32.self, "entry length"))
         guard length % 8 == 0, length >= 24 else {
           throw CheckpointError(
             .lengthOutOfRange, offset: at,
             "an entry of \(length) bytes: not a multiple of 8, or below 24")
         }
-        var entry = ByteReader(try section.take(length - 4, "entry"), at: section.offset)
+        let start = section.offset
+        var entry = ByteReader(try section.take(length - 4, "entry"), at: start)
         tensors.append(try parseTensor(&entry))
         guard minor > minorVersion || entry.remaining < 8 else {
           throw CheckpointError(
@@ -257,7 +277,7 @@ extension StrataFormat {
           }
         }
       }
-      try checkNames(tensors.map(\.name))
+      try checkNames(tensors.map(\.name), offsets: offsets)
       return tensors
     }
 
@@ -276,6 +296,11 @@ extension StrataFormat {
       guard rank <= Shape.maximumRank else {
         throw CheckpointError(
           .rankLimit, offset: at, "\(rank) dimensions, at most \(Shape.maximumRank) are allowed")
+      }
+      guard rank + partCount <= entry.remaining / 8 else {
+        throw CheckpointError(
+          .countExceedsFile, offset: at,
+          "\(rank) dimensions and \(partCount) parts in \(entry.remaining) bytes")
       }
       var dimensions: [Int] = []
       for _ in 0..<rank { dimensions.append(try entry.dimension()) }

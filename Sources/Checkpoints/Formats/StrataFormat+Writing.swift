@@ -224,19 +224,20 @@ extension StrataFormat {
     var checksum: UInt32
   }
 
-  /// Checks the names of one table.
+  /// Checks the names of one table, whose entries stand at `offsets` if it comes from a file.
   /// - Throws: `badName`, `duplicateName`.
-  static func checkNames(_ names: [String]) throws(CheckpointError) {
+  static func checkNames(_ names: [String], offsets: [Int]? = nil) throws(CheckpointError) {
     var seen: Set<String> = []
-    for name in names {
+    for (index, name) in names.enumerated() {
       let count = name.utf8.count
       guard count > 0, count <= largestName, !name.utf8.contains(0) else {
         throw CheckpointError(
-          .badName, tensor: name,
+          .badName, tensor: name, offset: offsets?[index],
           "a name has 1 to \(largestName) bytes and no NUL; this one has \(count) bytes")
       }
       guard seen.insert(name).inserted else {
-        throw CheckpointError(.duplicateName, tensor: name, "the name occurs twice")
+        throw CheckpointError(
+          .duplicateName, tensor: name, offset: offsets?[index], "the name occurs twice")
       }
     }
   }

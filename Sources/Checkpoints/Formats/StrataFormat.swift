@@ -1,4 +1,6 @@
-/// Strata's own checkpoint format. Its bytes are specified in the article <doc:StrataFormat>.
+/// Strata's own checkpoint format.
+///
+/// Its bytes are specified in the article <doc:StrataFormat>.
 public struct StrataFormat: CheckpointFormat {
   /// Makes the format.
   public init() {}

@@ -1,0 +1,63 @@
+# Sourced by the other scripts: installs what is missing, and says what it does.
+# shellcheck shell=bash
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Debian's packages, or Homebrew's: install_packages "debian packages" "homebrew packages"
+install_packages() {
+  if command -v apt-get >/dev/null; then
+    local missing=()
+    for package in $1; do
+      dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    say "Installing ${missing[*]} with apt-get"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      "${missing[@]}" >/dev/null
+  elif command -v brew >/dev/null; then
+    local missing=()
+    for package in $2; do
+      brew list --versions "$package" >/dev/null 2>&1 || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    say "Installing ${missing[*]} with Homebrew"
+    brew install --quiet "${missing[@]}"
+  else
+    echo "Neither apt-get nor brew is here: please install $1 by hand." >&2
+    exit 1
+  fi
+}
+
+require_swift() {
+  if ! command -v swift >/dev/null; then
+    echo "Swift 6.3 or later is needed: https://www.swift.org/install" >&2
+    exit 1
+  fi
+}
+
+install_build_packages() {
+  require_swift
+  install_packages "libhdf5-dev zlib1g-dev pkg-config" "hdf5 pkgconf"
+}
+
+# A private Python with the reference readers; STRATA_PYTHON names its interpreter, or one of the user's.
+install_python() {
+  if [ -z "${STRATA_PYTHON:-}" ]; then
+    install_packages "python3 python3-venv" "python"
+    STRATA_PYTHON="$PWD/.build/python/bin/python"
+    if ! "$STRATA_PYTHON" -c 'import numpy, h5py' 2>/dev/null; then
+      say "Installing numpy and h5py into .build/python"
+      python3 -m venv .build/python
+      "$STRATA_PYTHON" -m pip install --quiet --disable-pip-version-check numpy h5py
+    fi
+  fi
+  export STRATA_PYTHON
+}
