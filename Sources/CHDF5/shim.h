@@ -3,8 +3,8 @@
 #ifndef STRATA_CHDF5_SHIM_H
 #define STRATA_CHDF5_SHIM_H
 
-// 1.12 gave H5Oget_info, H5Lget_info and H5Literate other parameters; this keeps those of 1.10 under
-// the plain names on every version.
+// 1.12 gave H5Oget_info, H5Lget_info and H5Literate other parameters; this keeps those of 1.10
+// under the plain names on every version.
 #define H5_USE_110_API 1
 #include <hdf5.h>
 

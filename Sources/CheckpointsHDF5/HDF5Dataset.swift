@@ -119,8 +119,8 @@ struct HDF5Dataset: Sendable {
         let name = filterNames[filter].map { "\($0) (\(filter))" } ?? "number \(filter)"
         throw CheckpointError(
           .filterNotAllowed,
-          "stored with the filter \(name), only gzip, shuffle and fletcher32 are read; write it with "
-            + "compression=\"gzip\", or run h5repack -f GZIP=4 on the file")
+          "stored with the filter \(name), only gzip, shuffle and fletcher32 are read; write it "
+            + "with compression=\"gzip\", or run h5repack -f GZIP=4 on the file")
       }
       filters.append(filter)
     }
@@ -163,7 +163,7 @@ struct HDF5Dataset: Sendable {
     guard found == UInt64(wanted) else {
       throw CheckpointError(
         .dataMissing,
-        "\(found) of \(wanted) chunks were written, the others would read as a fill value; write all"
+        "\(found) of \(wanted) chunks were written, the rest would read as a fill value; write all"
       )
     }
     let chunkBytes = chunk.reduce(size, *)
@@ -188,8 +188,10 @@ struct ChunkCache: Sendable {
   /// None.
   init() {}
 
-  /// Enough that reading or writing in row-major order decodes every chunk once: all chunks that one
-  /// row of the outermost chunked dimension touches, as far as `limit` goes.
+  /// Enough that reading or writing in row-major order decodes every chunk once.
+  ///
+  /// That is all chunks that one row of the outermost chunked dimension touches, as far as `limit`
+  /// goes.
   init(_ shape: Shape, chunk: [Int], elementSize: Int) {
     let outermost = chunk.firstIndex { $0 > 1 } ?? chunk.endIndex
     let chunkBytes = chunk.reduce(elementSize, *)

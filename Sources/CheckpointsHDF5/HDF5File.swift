@@ -7,8 +7,9 @@ final class HDF5File: Sendable {
   struct State: ~Copyable, Sendable {
     /// Nil once it is closed.
     var file: HDF5Handle?
-    /// The dataset that is being read or written. It stays open from piece to piece, for its cache
-    /// of chunks; one at a time bounds the memory.
+    /// The dataset that is being read or written.
+    ///
+    /// It stays open from piece to piece, for its cache of chunks; one at a time bounds the memory.
     var dataset: HDF5Handle?
     var datasetPath: String?
 

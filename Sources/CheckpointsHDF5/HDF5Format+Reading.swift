@@ -6,8 +6,8 @@ extension HDF5Format {
   ///
   /// The state dict is in the order of the attributes `strata_order` where every dataset has one,
   /// else sorted by name with numbers in names counted as numbers.
-  /// - Throws: `hdf5Invalid`, `truncated`, `softLink`, `typeNotAllowed` and the other codes that this
-  ///   module adds, each with the object's name and the way out.
+  /// - Throws: `hdf5Invalid`, `truncated`, `softLink`, `typeNotAllowed` and the other codes that
+  ///   this module adds, each with the object's name and the way out.
   public func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
     guard try recognizes(source) else {
       throw CheckpointError(

@@ -2,10 +2,11 @@ import CHDF5
 public import Checkpoints
 
 extension HDF5Format {
-  /// Writes contents into an empty file that HDF5 1.8 and later read. The same contents and options
-  /// give the same bytes, deflated ones for one build of zlib.
-  /// - Throws: `badName`, `duplicateName`, `metadataInvalid`, `notWritable`, or what reading a tensor
-  ///   throws.
+  /// Writes contents into an empty file that HDF5 1.8 and later read.
+  ///
+  /// The same contents and options give the same bytes, deflated ones for one build of zlib.
+  /// - Throws: `badName`, `duplicateName`, `metadataInvalid`, `notWritable`, or what reading a
+  ///   tensor throws.
   public func write(
     _ contents: CheckpointContents, to file: borrowing AtomicFile, options: WriteOptions
   ) throws(CheckpointError) -> [UInt32] {
@@ -210,7 +211,9 @@ extension HDF5File {
   /// The decoded bytes of a chunk, about: small enough to be cached, large enough for deflate.
   private static let chunkSize = 1 << 20
 
-  /// Writes a tensor a piece at a time. The lock is free while a piece is read, which may need it.
+  /// Writes a tensor a piece at a time.
+  ///
+  /// The lock is free while a piece is read, which may need it.
   /// - Returns: the CRC-32 of the decoded bytes.
   fileprivate func write(
     _ dataset: HDF5WritePlan.Dataset, _ compression: WriteOptions.Compression
@@ -266,8 +269,8 @@ extension HDF5File.State {
       ]
       access = try ChunkCache(shape, chunk: chunk, elementSize: dtype.size).makeAccess()
     } else {
-      // Every element is written: zeros first would be the same work twice. (A chunk at the edge has
-      // elements outside the shape, so there the zeros stay.)
+      // Every element is written: zeros first would be the same work twice. (A chunk at the edge
+      // has elements outside the shape, so there the zeros stay.)
       statuses.append(H5Pset_fill_time(creation.id, H5D_FILL_TIME_NEVER))
     }
     for status in statuses {

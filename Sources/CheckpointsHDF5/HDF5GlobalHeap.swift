@@ -15,7 +15,9 @@ struct HDF5GlobalHeap {
 
   private var address: Int?
   private var objects: [UInt64: Bytes] = [:]
-  /// How many more bytes may be parsed and given. Damaged files let many strings share one place.
+  /// How many more bytes may be parsed and given.
+  ///
+  /// Damaged files let many strings share one place.
   private var budget: Int
 
   /// The heap of an open file.

@@ -1,8 +1,9 @@
 import CHDF5
 internal import Checkpoints
 
-/// An identifier of libhdf5, given back when the value goes away. All of it happens under the lock
-/// of `HDF5Library`.
+/// An identifier of libhdf5, given back when the value goes away.
+///
+/// All of it happens under the lock of `HDF5Library`.
 struct HDF5Handle: ~Copyable, Sendable {
   let id: hid_t
 

@@ -6,7 +6,9 @@ import Synchronization
 enum HDF5Library {
   private static let isReady = Mutex(false)
 
-  /// Runs `body` while nobody else is in libhdf5. It must not be entered again from within.
+  /// Runs `body` while nobody else is in libhdf5.
+  ///
+  /// It must not be entered again from within.
   static func locked<Result: Sendable>(
     _ body: () throws(CheckpointError) -> Result
   ) throws(CheckpointError) -> Result {
@@ -55,8 +57,9 @@ enum HDF5Library {
     guard status >= 0 else { throw fault(what(), code: code) }
   }
 
-  /// The error for what libhdf5 has just refused: `what`, and the library's own reason. Reasons that
-  /// mean a code of their own get it in place of `hdf5Invalid`.
+  /// The error for what libhdf5 has just refused: `what`, and the library's own reason.
+  ///
+  /// Reasons that mean a code of their own get it in place of `hdf5Invalid`.
   static func fault(_ what: String, code: CheckpointError.Code = .hdf5Invalid) -> CheckpointError {
     let stack = errorStack()
     func tells(_ text: String) -> Bool { stack.contains { $0.contains(text) } }

@@ -10,8 +10,9 @@ struct RowMajorBox: Equatable {
 }
 
 extension Shape {
-  /// The boxes whose elements, one behind the other, are the elements of `range` in row-major order:
-  /// at most 2 · rank − 1 of them.
+  /// The boxes whose elements, one behind the other, are those of `range` in row-major order.
+  ///
+  /// There are at most 2 · rank − 1 of them.
   func boxes(of range: Range<Int>) -> [RowMajorBox] {
     guard !range.isEmpty else { return [] }
     guard rank > 0 else { return [RowMajorBox(start: [], size: [])] }

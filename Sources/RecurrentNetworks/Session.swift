@@ -4,7 +4,7 @@ internal import Dispatch
 
 /// The state and the working memory of one stream, or of one batch of sequences.
 ///
-/// A session belongs to one thread at a time. ``run(_:into:)`` carries its state from call to call, so
+/// A session belongs to one thread at a time. `run(_:into:)` carries its state from call to call, so
 /// that a sequence may come in pieces of any length: the result is the same, bit for bit. With one
 /// thread it allocates nothing, takes no lock and waits for nothing, so that it may be called from an
 /// audio callback; a model with a bidirectional stack allocates when a sequence is longer than all
@@ -107,7 +107,7 @@ public final class Session {
   ///   - input: [steps, batch, inputSize], or [batch, steps, inputSize] in a batch-first model.
   ///   - recurrentOutput: As `SequenceModel.recurrentOutputShape(steps:batchSize:)`.
   ///   - output: As `SequenceModel.outputShape(steps:batchSize:)`; the model must have a head.
-  /// - Throws: As ``run(_:into:)``.
+  /// - Throws: As `run(_:into:)`.
   public func run(
     _ input: Span<Float>, recurrentOutput: inout MutableSpan<Float>,
     into output: inout MutableSpan<Float>
@@ -129,7 +129,7 @@ public final class Session {
     }
   }
 
-  /// Runs any number of steps on arrays, as ``run(_:into:)``; `output` must have its size already.
+  /// Runs any number of steps on arrays, as `run(_:into:)`; `output` must have its size already.
   public func run(_ input: [Float], into output: inout [Float]) throws(CheckpointError) {
     var span = output.mutableSpan
     try run(input.span, into: &span)

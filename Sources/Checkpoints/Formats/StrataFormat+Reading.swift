@@ -1,6 +1,6 @@
 extension StrataFormat {
   /// Parses and validates header and directory; reads no tensor.
-  /// - Throws: the codes that the article <doc:StrataFormat> lists.
+  /// - Throws: the codes that the specification names.
   public func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
     let header = try Header(source)
     let range = Self.headerSize..<(Self.headerSize + header.directoryLength)

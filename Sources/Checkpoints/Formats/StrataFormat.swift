@@ -1,6 +1,6 @@
 /// Strata's own checkpoint format.
 ///
-/// Its bytes are specified in the article <doc:StrataFormat>.
+/// The page `Checkpoints.docc/StrataFormat.md` specifies it to the byte.
 public struct StrataFormat: CheckpointFormat {
   /// Makes the format.
   public init() {}
