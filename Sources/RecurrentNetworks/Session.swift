@@ -19,8 +19,13 @@ public final class Session {
 
   private let threads: Int
   private var memories: [StackMemory]
-  /// Outputs of layers between layers, [steps of a piece, batch, features], written in turn.
+  /// Outputs of layers between layers, [steps of a piece, batch, widest layer's features], written in
+  /// turn.
+  ///
+  /// Rows have one width whatever the layer, so that threads in different layers keep to their lanes.
   private var layerOutputs: (FloatMemory, FloatMemory)
+  private let rowWidth: Int
+  private let isBidirectional: Bool
   /// What a head on h_n reads, [batch, features].
   private let finalState: FloatMemory
   private var pieceSteps: Int
@@ -40,15 +45,17 @@ public final class Session {
     self.instructionSet = instructionSet
     memories = model.stacks.map { StackMemory($0.configuration, batchSize: batchSize) }
     pieceSteps = Self.streamedSteps
-    layerOutputs = Self.layerOutputs(of: model, steps: pieceSteps, batchSize: batchSize)
+    rowWidth = model.stacks.map(\.configuration.outputSize).max() ?? 0
+    isBidirectional = model.blueprint.isBidirectional
+    layerOutputs = Self.layerOutputs(
+      steps: pieceSteps, batchSize: batchSize, rowWidth: rowWidth)
     finalState = FloatMemory(count: batchSize * model.blueprint.recurrentOutputSize)
   }
 
   private static func layerOutputs(
-    of model: SequenceModel, steps: Int, batchSize: Int
+    steps: Int, batchSize: Int, rowWidth: Int
   ) -> (FloatMemory, FloatMemory) {
-    let widest = model.stacks.map(\.configuration.outputSize).max() ?? 0
-    let count = steps * batchSize * widest
+    let count = steps * batchSize * rowWidth
     return (FloatMemory(count: count), FloatMemory(count: count))
   }
 
@@ -91,7 +98,9 @@ public final class Session {
     _ input: Span<Float>, into output: inout MutableSpan<Float>
   ) throws(CheckpointError) {
     let steps = try steps(of: input.count)
-    try check("output", output.count, model.outputShape(steps: steps, batchSize: batchSize))
+    try check(
+      "output", output.count, outputCount(steps),
+      model.outputShape(steps: steps, batchSize: batchSize))
     let hasHead = model.blueprint.head != nil
     unsafe input.withUnsafeBufferPointer { input in
       unsafe output.withUnsafeMutableBufferPointer { output in
@@ -114,9 +123,12 @@ public final class Session {
   ) throws(CheckpointError) {
     precondition(model.blueprint.head != nil, "a model without head has one output")
     let steps = try steps(of: input.count)
-    try check("output", output.count, model.outputShape(steps: steps, batchSize: batchSize))
+    try check(
+      "output", output.count, outputCount(steps),
+      model.outputShape(steps: steps, batchSize: batchSize))
     try check(
       "recurrent output", recurrentOutput.count,
+      steps * batchSize * model.blueprint.recurrentOutputSize,
       model.recurrentOutputShape(steps: steps, batchSize: batchSize))
     unsafe input.withUnsafeBufferPointer { input in
       unsafe recurrentOutput.withUnsafeMutableBufferPointer { recurrent in
@@ -143,7 +155,7 @@ public final class Session {
         "an input of \(count) values, no multiple of \(batchSize) sequences × "
           + "\(model.blueprint.inputSize) features")
     }
-    guard !continues || !model.blueprint.isBidirectional else {
+    guard !continues || !isBidirectional else {
       throw CheckpointError(
         .notStreamable,
         "a bidirectional model takes the whole sequence in one call; reset the session for a new one"
@@ -152,10 +164,20 @@ public final class Session {
     return count / step
   }
 
-  private func check(_ what: String, _ count: Int, _ shape: Shape) throws(CheckpointError) {
-    guard count == shape.elementCount else {
+  /// The elements of `SequenceModel.outputShape(steps:batchSize:)`: a shape allocates.
+  private func outputCount(_ steps: Int) -> Int {
+    guard let head = model.blueprint.head?.configuration else {
+      return steps * batchSize * model.blueprint.recurrentOutputSize
+    }
+    return (head.input == .all ? steps : 1) * batchSize * head.outputSize
+  }
+
+  private func check(
+    _ what: String, _ count: Int, _ expected: Int, _ shape: @autoclosure () -> Shape
+  ) throws(CheckpointError) {
+    guard count == expected else {
       throw CheckpointError(
-        .shapeMismatch, "an \(what) of \(count) values, expected \(shape)")
+        .shapeMismatch, "an \(what) of \(count) values, expected \(shape())")
     }
   }
 
@@ -165,9 +187,9 @@ public final class Session {
     head: UnsafeMutablePointer<Float>?
   ) {
     guard let input = unsafe input else { return }
-    if model.blueprint.isBidirectional, steps > pieceSteps {
+    if isBidirectional, steps > pieceSteps {
       pieceSteps = steps
-      layerOutputs = Self.layerOutputs(of: model, steps: steps, batchSize: batchSize)
+      layerOutputs = Self.layerOutputs(steps: steps, batchSize: batchSize, rowWidth: rowWidth)
     }
     let call = unsafe Call(input: input, steps: steps, recurrent: recurrent, head: head)
     if threads == 1 {
@@ -214,19 +236,23 @@ public final class Session {
     var strides = self.strides(model.blueprint.inputSize, steps: unsafe call.steps)
     var source = unsafe call.input + piece.lowerBound * strides.step
     var writesFirst = true
-    for (index, stack) in model.stacks.enumerated() {
+    // Indices: without optimisation, going through an array allocates.
+    for index in 0..<model.stacks.count {
+      let stack = model.stacks[index]
       let size = stack.configuration.outputSize
       for layer in 0..<stack.configuration.layerCount {
         let isLast =
           index == model.stacks.count - 1 && layer == stack.configuration.layerCount - 1
         var target = unsafe (writesFirst ? layerOutputs.0 : layerOutputs.1).base
-        var targetStrides = (step: batchSize * size, lane: size)
+        var targetStrides = (step: batchSize * rowWidth, lane: rowWidth)
         if isLast, let recurrent = unsafe call.recurrent {
           targetStrides = self.strides(size, steps: unsafe call.steps)
           unsafe target = unsafe recurrent + piece.lowerBound * targetStrides.step
         }
-        for direction in stack.configuration.directions {
-          let column = direction.rawValue * stack.configuration.stateSize
+        // Not `directions`: an array allocates.
+        for place in 0..<stack.configuration.directionCount {
+          let direction = place == 0 ? ParameterName.Direction.forward : .reverse
+          let column = place * stack.configuration.stateSize
           unsafe memories[index].run(
             stack, layer, direction, steps: piece.count, lanes, instructionSet,
             from: Rows(base: UnsafeMutablePointer(mutating: source), strides: strides),
@@ -260,8 +286,8 @@ public final class Session {
       guard piece.upperBound == steps else { return }
       unsafe input.base += (piece.count - 1) * output.strides.step
     case .finalState:
-      guard piece.upperBound == steps, let memory = memories.last else { return }
-      memory.copyFinalState(of: lanes, into: finalState)
+      guard piece.upperBound == steps else { return }
+      memories[memories.count - 1].copyFinalState(of: lanes, into: finalState)
       unsafe input = unsafe Rows(
         base: finalState.base, strides: (0, model.blueprint.recurrentOutputSize))
     }

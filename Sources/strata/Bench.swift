@@ -4,7 +4,7 @@ import RecurrentNetworks
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure how long one call takes.",
+    commandName: "bench", abstract: "Measure how long one call takes.",
     discussion: """
       One call runs the whole [steps, batch, input] chunk from a zero state on random input, in this \
       process. Short calls are timed in groups.
@@ -33,12 +33,15 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let model = try SequenceModel(ModelBlueprint(file: model))
-    let session = model.makeSession(batchSize: batch, threads: threads)
-    let (elements, overflow) = (steps * batch).multipliedReportingOverflow(
-      by: model.blueprint.inputSize)
-    guard !overflow, elements < 1 << 32 else {
-      throw ValidationError("--steps and --batch: more than 2^32 input values")
+    let (rows, overflow) = steps.multipliedReportingOverflow(by: batch)
+    let blueprint = model.blueprint
+    let outputs = model.outputShape(steps: 1, batchSize: 1).elementCount
+    let width = max(blueprint.inputSize, blueprint.recurrentOutputSize, outputs)
+    guard !overflow, rows <= (1 << 32) / width else {
+      throw ValidationError("--steps and --batch: more than 2^32 values")
     }
+    let elements = rows * blueprint.inputSize
+    let session = model.makeSession(batchSize: batch, threads: threads)
     var generator = SystemRandomNumberGenerator()
     let input = (0..<elements).map { _ in Float.random(in: -1...1, using: &generator) }
     var output = [Float](

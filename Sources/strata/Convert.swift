@@ -4,7 +4,7 @@ import RecurrentNetworks
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Convert a checkpoint into another format.",
+    commandName: "convert", abstract: "Convert a checkpoint into another format.",
     discussion: """
       Names are sorted out in this order: --key, --include, --exclude, --prefix; then the wrappers \
       module. and _orig_mod. are removed; then --rename, one after the other.
@@ -77,7 +77,10 @@ struct Convert: ParsableCommand {
 
     let reader = try CheckpointReader(contentsOf: input, formats: readable)
     var plan = try ConversionPlan(reader.contents, rules, file: input)
-    if let golden { try plan.seal(goldensOf: golden) }
+    if let golden {
+      try plan.seal(goldensOf: golden)
+      try refuse(target: output, amongInputs: [golden])
+    }
     try plan.describe(settings.model, isUnchanged: rules.isIdentity && set.isEmpty, file: input)
     if let dtype { try plan.convert(to: dtype) }
     if rejectNonfinite { try plan.rejectNonFinite(file: input) }

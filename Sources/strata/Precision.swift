@@ -9,16 +9,40 @@ enum Precision: String, ExpressibleByArgument, CaseIterable {
   /// The reference in float64.
   case reference
 
+  /// What this arithmetic takes for granted about a model: float32 narrows float64 weights.
+  func assumptions(_ blueprint: ModelBlueprint) -> [Assumed] {
+    blueprint.assumptions.filter { self == .float32 || $0.option != "dtype" }.map(Assumed.init)
+  }
+
   /// Runs a model on named tensors.
   func evaluate(
     _ blueprint: ModelBlueprint, _ inputs: StateDict, threads: Int = 1, chunk: Int? = nil
   ) throws(CheckpointError) -> StateDict {
+    // Running them all to their padded end would give other numbers without a word.
+    if let lengths = inputs.first(where: { $0.name.split(separator: ".").last == "lengths" }) {
+      throw CheckpointError(
+        .goldenMismatch, tensor: lengths.name,
+        "this version runs sequences of one length only; leave the tensor out where all have the "
+          + "input's length")
+    }
     switch self {
     case .float32:
-      try SequenceModel(blueprint).evaluate(inputs, threads: threads, chunk: chunk)
+      return try SequenceModel(blueprint).evaluate(inputs, threads: threads, chunk: chunk)
     case .reference:
-      try ReferenceModel(blueprint).evaluate(inputs)
+      return try ReferenceModel(blueprint).evaluate(inputs)
     }
+  }
+}
+
+extension [Assumed] {
+  /// Lines for people, each behind a line break.
+  var words: String {
+    map {
+      let reason =
+        $0.option == "dtype"
+        ? "the float32 runtime narrows float64 weights" : "nothing says it; convert with --set"
+      return "\n" + "assumed: \($0.option)=\($0.value) (\(reason))".escaped
+    }.joined()
   }
 }
 

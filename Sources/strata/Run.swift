@@ -4,7 +4,7 @@ import RecurrentNetworks
 
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Run a model on the tensors of a file.",
+    commandName: "run", abstract: "Run a model on the tensors of a file.",
     discussion: """
       The input file holds input, and perhaps h_0 and c_0, in PyTorch's shapes; without them the state \
       begins at zero. The output file gets output, h_n, c_n of an LSTM, and y of a model with a head.
@@ -45,6 +45,7 @@ struct Run: ParsableCommand {
 
   func run() throws {
     let blueprint = try ModelBlueprint(file: model)
+    try refuse(target: output, amongInputs: [model])
     let inputs = try Checkpoint(contentsOf: input, formats: Strata.formats).stateDict
     let results: StateDict
     do {
@@ -60,7 +61,8 @@ struct Run: ParsableCommand {
       tensors: results.map {
         RunReport.Entry(
           name: $0.name, dtype: $0.tensor.dtype.rawValue, shape: $0.tensor.shape.dimensions)
-      })
+      },
+      assumed: precision.assumptions(blueprint))
     Output(options).report(report) { report.words }
   }
 }
@@ -75,9 +77,10 @@ private struct RunReport: Encodable {
 
   var output: String
   var tensors: [Entry]
+  var assumed: [Assumed]
 
   var words: String {
-    let entries = tensors.map { "\($0.name) \($0.dtype) \($0.shape)".escaped }
-    return "\(output): \(entries.joined(separator: ", "))"
+    let entries = tensors.map { "\($0.name) \($0.dtype) \($0.shape)" }
+    return "\(output): \(entries.joined(separator: ", "))".escaped + assumed.words
   }
 }
