@@ -265,6 +265,23 @@ import Testing
     }
   }
 
+  @Test("Threads that are in different layers keep out of each other's way")
+  func threadsApart() throws {
+    // Layers of very different widths, and one thread with twice the sequences of the other.
+    let network = Network(
+      RecurrentConfiguration(.rnn, 1, 40), RecurrentConfiguration(.rnn, 40, 1),
+      RecurrentConfiguration(.rnn, 1, 30), RecurrentConfiguration(.rnn, 30, 2))
+    let model = try network.model()
+    var generator = SeededGenerator(seed: 13)
+    let input = generator.floats(600 * 3)
+    let expected = try model.makeSession(batchSize: 3).output(input).bits
+    let session = model.makeSession(batchSize: 3, threads: 2)
+    for _ in 0..<10 {
+      session.reset()
+      #expect(try session.output(input).bits == expected)
+    }
+  }
+
   @Test("Sessions of one model do not disturb each other")
   func twoSessions() throws {
     let network = Network(RecurrentConfiguration(.gru, 3, 20, layers: 2))
@@ -370,14 +387,20 @@ import Testing
     let input = generator.floats(6 * 3 * network.stacks[0].inputSize)
     let expected = try session.output(input)
     var output = expected
+    let initial = strata_enter_float_state()
     for mode in Rounding.others {
       session.reset()
       fesetround(mode)
+      // Reading the state sets another one.
+      let own = strata_enter_float_state()
+      strata_restore_float_state(own)
       let result = Result { try session.run(input, into: &output) }
-      let after = fegetround()
+      let after = strata_enter_float_state()
       fesetround(Rounding.nearest)
       try result.get()
-      #expect(after == mode)
+      // The low bits of MXCSR are flags of what happened.
+      #expect(after & ~0x3F == own & ~0x3F)
+      #expect(own & ~0x3F != initial & ~0x3F)
       #expect(output.bits == expected.bits)
     }
   }
