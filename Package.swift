@@ -47,5 +47,16 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
+
+    // What several test targets need: fixtures, temporary directories, seeded generators.
+    .target(
+      name: "TestSupport", dependencies: ["Checkpoints"], path: "Tests/TestSupport",
+      swiftSettings: strict),
+    .testTarget(
+      name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "CheckpointsHDF5Tests", dependencies: ["Checkpoints", "CheckpointsHDF5"],
+      swiftSettings: strict),
   ]
 )

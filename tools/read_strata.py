@@ -202,7 +202,7 @@ def read_header(file: bytes) -> Tuple[Tuple[int, int], int, Cursor]:
     if zlib.crc32(file[:60]) != crc:
         raise StrataError("checksumMismatch", "the header's CRC-32 differs", 60)
     if order != 0x1234:
-        raise StrataError("wrongEndian", f"byte order mark {order:#06x}", 12)
+        raise StrataError("checksumMismatch", f"byte order mark {order:#06x}", 12)
     if major != 1:
         raise StrataError("unsupportedVersion", f"version {major}.{minor}, this reads 1", 14)
     if required:

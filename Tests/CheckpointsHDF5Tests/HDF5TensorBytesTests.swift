@@ -1,0 +1,53 @@
+import Checkpoints
+import CheckpointsHDF5
+import Testing
+
+@Suite struct HDF5TensorBytesTests {
+  /// Chunked in three dimensions, contiguous, compact, big-endian, scalar.
+  @Test(arguments: ["storage.h5", "storage-v110.h5", "dtypes.h5"])
+  func everyRangeIsThatPartOfTheWhole(file: String) throws {
+    let seed = UInt64.random(in: 0...UInt64.max)
+    var random = SeededGenerator(seed: seed)
+    for tensor in try HDF5Format().open(ByteSource(contentsOf: Fixtures.path(file))).tensors {
+      let whole = try tensor.read().bytes
+      for _ in 0..<40 {
+        let a = Int.random(in: 0...whole.count, using: &random)
+        let b = Int.random(in: 0...whole.count, using: &random)
+        let range = min(a, b)..<max(a, b)
+        #expect(
+          try tensor.bytes(in: range) == whole[range], "\(tensor.name) \(range), seed \(seed)")
+      }
+    }
+  }
+
+  @Test func contiguousBytesInMemoryAreNotCopied() throws {
+    let bytes = Bytes(try Fixtures.bytes("nested-plain.h5"))
+    let tensor = try #require(try HDF5Format().open(ByteSource(bytes))["lstm.weight_ih_l0"])
+    let part = try tensor.bytes(in: 0..<96)
+    let isInside = unsafe bytes.withUnsafeBytes { whole in
+      unsafe part.withUnsafeBytes { part in
+        guard let first = part.baseAddress, let start = whole.baseAddress else { return false }
+        return unsafe first >= start && first < start + whole.count
+      }
+    }
+    #expect(isInside)
+  }
+
+  @Test func aTensorKeepsItsFileOpen() throws {
+    let tensor: StoredTensor
+    do {
+      let contents = try HDF5Format().open(ByteSource(contentsOf: Fixtures.path("storage.h5")))
+      tensor = try #require(contents["shuffle-gzip-3d"])
+    }
+    #expect(try tensor.read().shape == [5, 7, 6])
+  }
+
+  @Test func encodingTellsHowBytesAreStored() throws {
+    let contents = try HDF5Format().open(ByteSource(contentsOf: Fixtures.path("storage.h5")))
+    #expect(contents["contiguous-2d"]?.encoding == "raw")
+    #expect(contents["contiguous-2d"]?.storedByteCount == 13 * 17 * 4)
+    #expect(contents["compact-2d"]?.encoding == "raw")
+    #expect(contents["shuffle-2d"]?.encoding == "chunked")
+    #expect(contents["shuffle-gzip-2d"]?.encoding == "deflate")
+  }
+}
