@@ -64,6 +64,12 @@ public struct ModelBlueprint: Sendable {
     }
     var stacks: [Stack] = []
     var head: Head?
+    for candidate in modules {
+      if case .unknown(let type) = candidate.kind {
+        throw CheckpointError(
+          .modelInvalid, file: file, "module \(candidate.name) is of the unknown type \(type)")
+      }
+    }
     for (index, candidate) in modules.enumerated() {
       guard index == 0 || candidate.inputs == [modules[index - 1].name] else {
         let names = modules.map { $0.name.isEmpty ? "the root" : $0.name }
@@ -77,9 +83,8 @@ public struct ModelBlueprint: Sendable {
         stacks.append(Stack(name: candidate.name, configuration: configuration))
       case .head(let configuration):
         head = Head(name: candidate.name, configuration: configuration)
-      case .unknown(let type):
-        throw CheckpointError(
-          .modelInvalid, file: file, "module \(candidate.name) is of the unknown type \(type)")
+      case .unknown:
+        break
       }
     }
     guard !stacks.isEmpty else {

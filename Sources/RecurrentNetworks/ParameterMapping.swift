@@ -50,7 +50,8 @@ public struct ParameterMapping: Sendable {
   ///   - convention: How the file lays out its gates.
   ///   - file: The file's path, for errors.
   /// - Throws: `ambiguousModel` when more than one layer could be the head, `parameterMissing` when
-  ///   `options.head` names none, `metadataInvalid`. Faults of parameters are not thrown but listed.
+  ///   `options.head` names none, `metadataInvalid`, `modelInvalid` when the file's description
+  ///   contradicts the tensors. Faults of parameters are not thrown but listed.
   public init(
     of contents: CheckpointContents, options: ModelOptions = ModelOptions(),
     convention: Convention = .pytorch, file: String? = nil
@@ -61,7 +62,7 @@ public struct ParameterMapping: Sendable {
       let facts = try ModuleFacts(contents)
       let stacks = try mapStacks(contents, facts, options)
       let heads = try mapHead(contents, facts, options, stacks)
-      description.modules = stacks + heads
+      description.modules = facts.withUnknownModules(stacks + heads)
     } catch {
       throw error.located(file: file)
     }
@@ -131,7 +132,7 @@ public struct ParameterMapping: Sendable {
         unexpected.append(tensor.name)
       }
     }
-    return Self.chained(stacks)
+    return facts.chained(stacks) ?? Self.chained(stacks)
   }
 
   /// Fills in what shapes cannot tell.
@@ -153,6 +154,15 @@ public struct ParameterMapping: Sendable {
     // Dropout does nothing at inference; it is kept for the reader's information.
     let dropout = described?.dropout ?? facts.text("dropout", of: path).flatMap { Double($0) }
     configuration.dropout = dropout ?? 0
+    guard var described else { return }
+    described.nonlinearity = configuration.nonlinearity
+    described.isBatchFirst = configuration.isBatchFirst
+    described.dropout = configuration.dropout
+    guard described == configuration else {
+      throw CheckpointError(
+        .modelInvalid,
+        "module \"\(path)\": described as \(described), but its tensors make \(configuration)")
+    }
   }
 
   private mutating func assume(_ option: String, _ value: String) {
@@ -219,12 +229,15 @@ public struct ParameterMapping: Sendable {
 
     var readings: [(head: ModelDescription.Module, tensors: [String])] = []
     for tensor in contents.tensors where tensor.shape.rank == 2 {
-      guard let path = tensor.name.removing(suffix: ".weight"), told == nil || told == path else {
-        continue
-      }
+      guard let path = tensor.name.removing(suffix: ".weight"), told == nil || told == path,
+        told == path || facts.mayBeLinear(path)
+      else { continue }
       let bias = contents["\(path).bias"]
       guard bias == nil || bias?.shape.dimensions == [tensor.shape[0]] else { continue }
-      for end in ends where end.recurrent?.outputSize == tensor.shape[1] && tensor.shape[0] > 0 {
+      for end in ends
+      where end.recurrent?.outputSize == tensor.shape[1] && tensor.shape[0] > 0
+        && facts.mayFeed(end.name, path)
+      {
         var head = HeadConfiguration(inputSize: tensor.shape[1], outputSize: tensor.shape[0])
         head.hasBias = bias != nil
         readings.append(
@@ -243,10 +256,16 @@ public struct ParameterMapping: Sendable {
     }
     guard let reading = readings.first else {
       guard let told else { return [] }
+      let sizes = ends.compactMap(\.recurrent?.outputSize).map(\.description)
+      let features = "the \(sizes.joined(separator: " or ")) features of the last stack"
+      guard let found = contents["\(told).weight"] else {
+        throw CheckpointError(
+          .parameterMissing, tensor: "\(told).weight", "no such layer to take \(features)")
+      }
+      let bias = contents["\(told).bias"].map { ", bias \($0.shape)" } ?? ""
       throw CheckpointError(
-        .parameterMissing, tensor: "\(told).weight",
-        "no such layer takes the \(ends.compactMap(\.recurrent?.outputSize)) features of the last stack"
-      )
+        .shapeMismatch, tensor: found.name,
+        "shape \(found.shape)\(bias), which is no layer that takes \(features)")
     }
     var head = reading.head
     head.kind = .head(try completed(head, facts, options))
@@ -267,6 +286,14 @@ public struct ParameterMapping: Sendable {
     if input == nil { input = try facts.option("head_input", of: module.name) }
     head.input = input ?? .all
     if input == nil { assume("head_input", "all") }
+    guard var described else { return head }
+    described.activation = head.activation
+    described.input = head.input
+    guard described == head else {
+      throw CheckpointError(
+        .modelInvalid,
+        "module \"\(module.name)\": described as \(described), but its tensors make \(head)")
+    }
     return head
   }
 }
@@ -291,14 +318,18 @@ private struct StackTensors {
   /// Where layers contradict each other the reading that most of them share wins, so that the odd
   /// one out is reported and not the others.
   func inferredConfiguration() -> RecurrentConfiguration? {
-    guard let layers = order.map(\.layer).max() else { return nil }
+    // No module has more layers than tensors: what lies farther behind is no layer of it.
+    guard let layers = order.map(\.layer).filter({ $0 < order.count }).max() else { return nil }
     var votes: [(kind: RecurrentConfiguration.Kind, hidden: Int, projection: Int, count: Int)] = []
     for name in order.sorted(by: { ($0.layer, $0.direction) < ($1.layer, $1.direction) })
     where name.kind == .hiddenWeight {
       var projectionName = name
       projectionName.kind = .projectionWeight
       guard let weight = shapes[name], weight.rank == 2 else { continue }
-      let projection = shapes[projectionName].flatMap { $0.rank == 2 ? $0 : nil }
+      // Only an LSTM has a projection, and only to fewer features.
+      let projection = shapes[projectionName].flatMap {
+        $0.rank == 2 && $0[1] > weight[1] && $0[1] == weight[0] / 4 ? $0 : nil
+      }
       let hidden = projection?[1] ?? weight[1]
       guard hidden > 0, weight[0] % hidden == 0,
         let kind = RecurrentConfiguration.Kind.allCases.first(where: {
@@ -360,6 +391,59 @@ extension ModuleFacts {
       if case .head = $0.kind { true } else { false }
     }
     return head?.name ?? "none"
+  }
+
+  /// Whether nothing says that the module is another one than a linear layer.
+  fileprivate func mayBeLinear(_ path: String) -> Bool {
+    contents.moduleRecords.first { $0.path == path }?.type.hasSuffix("Linear") ?? true
+  }
+
+  /// Whether the description lets a stack feed a head.
+  fileprivate func mayFeed(_ stack: String, _ head: String) -> Bool {
+    guard let module = description?[head], description?[stack] != nil else { return true }
+    return module.inputs == [stack]
+  }
+
+  /// The stacks as the description chains them; nil where it does not know all of them.
+  fileprivate func chained(
+    _ stacks: [ModelDescription.Module]
+  ) -> [ModelDescription.Module]? {
+    guard let description, stacks.allSatisfy({ description[$0.name]?.recurrent != nil }) else {
+      return nil
+    }
+    let chained: [ModelDescription.Module] = description.modules.compactMap { module in
+      guard var stack = stacks.first(where: { $0.name == module.name }) else { return nil }
+      stack.inputs = module.inputs
+      return stack
+    }
+    // A stack behind a module that is not here, or not of this version, stands for itself.
+    return chained.map { stack in
+      var stack = stack
+      if !chained.contains(where: { [$0.name] == stack.inputs }) {
+        stack.inputs = [ModelDescription.modelInput]
+      }
+      return stack
+    }
+  }
+
+  /// The modules, and among them in their places those of the description that this version does not
+  /// know: nothing may run as if they were not there.
+  fileprivate func withUnknownModules(
+    _ modules: [ModelDescription.Module]
+  ) -> [ModelDescription.Module] {
+    guard let description else { return modules }
+    let isUnknown = { (module: ModelDescription.Module) in
+      if case .unknown = module.kind { true } else { false }
+    }
+    guard description.modules.contains(where: isUnknown) else { return modules }
+    // The description's graph, with what the tensors and the options say about its modules.
+    var all = description.modules.map { module in
+      var module = module
+      if let own = modules.first(where: { $0.name == module.name }) { module.kind = own.kind }
+      return module
+    }
+    all += modules.filter { description[$0.name] == nil }
+    return all
   }
 }
 
