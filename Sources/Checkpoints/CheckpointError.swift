@@ -142,6 +142,8 @@ extension CheckpointError.Code {
   public static let tokenOutOfRange = Self(rawValue: "tokenOutOfRange")
   /// A saved state is damaged, or is that of another model.
   public static let stateMismatch = Self(rawValue: "stateMismatch")
+  /// A model's results are not its goldens'.
+  public static let notVerified = Self(rawValue: "notVerified")
   /// A golden does not fit the model.
   public static let goldenMismatch = Self(rawValue: "goldenMismatch")
 }

@@ -9,6 +9,21 @@ public enum InitialState: Hashable, Sendable {
   case normal(deviation: Double, seed: UInt64)
 }
 
+extension InitialState {
+  /// The state of every stack of a model.
+  func states(of blueprint: ModelBlueprint, batchSize: Int) -> [RecurrentState] {
+    let zero = blueprint.stacks.map { RecurrentState($0.configuration, batchSize: batchSize) }
+    guard case .normal(let deviation, let seed) = self else { return zero }
+    var numbers = NormalNumbers(seed: seed)
+    return zero.map { zero in
+      var state = zero
+      state.hidden = zero.hidden.map { _ in numbers.next(deviation: deviation) }
+      state.cell = zero.cell.map { _ in numbers.next(deviation: deviation) }
+      return state
+    }
+  }
+}
+
 /// Normally distributed numbers from a seed, in float64 by correctly rounded operations alone, so that
 /// every platform draws the same bits.
 ///

@@ -110,7 +110,7 @@ extension Session {
     into target: Rows
   ) {
     let strides = strides(1, steps: steps)
-    model.withEmbedding { table, width in
+    unsafe model.withEmbedding { table, width in
       for step in piece {
         for lane in lanes {
           let token = unsafe tokens[step * strides.step + lane * strides.lane]
@@ -151,7 +151,7 @@ extension Session {
   }
 
   private func runHead(_ steps: Int, _ lanes: Range<Int>, _ input: Rows, into target: Rows) {
-    model.withHead { head in
+    unsafe model.withHead { head in
       unsafe withUnsafePointer(to: head) {
         unsafe instructionSet.kernels.pointee.run_linear(
           $0, steps, lanes.count, input.constRows(from: lanes.lowerBound),

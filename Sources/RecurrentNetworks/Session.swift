@@ -27,13 +27,14 @@ public final class Session {
   /// Where the state comes from.
   var progress = Progress.fresh
 
-  enum Progress {
+  /// The numbers are those of a saved state.
+  enum Progress: UInt32 {
     /// It was set, or is zero: new sequences begin.
-    case fresh
+    case fresh = 0
     /// An earlier call left it in the middle of its sequences.
-    case streaming
+    case streaming = 1
     /// An earlier call left it at the end of its sequences.
-    case ended
+    case ended = 2
   }
 
   private static let streamedSteps = 32
@@ -102,15 +103,7 @@ public final class Session {
 
   /// Sets the state to zero, or to random numbers: the next call begins new sequences.
   public func reset(to initial: InitialState) {
-    reset()
-    guard case .normal(let deviation, let seed) = initial else { return }
-    var numbers = NormalNumbers(seed: seed)
-    state = state.map { zero in
-      var state = zero
-      state.hidden = zero.hidden.map { _ in numbers.next(deviation: deviation) }
-      state.cell = zero.cell.map { _ in numbers.next(deviation: deviation) }
-      return state
-    }
+    state = initial.states(of: model.blueprint, batchSize: batchSize)
   }
 
   /// Sets the state of one sequence of the batch to zero; the others go on.
@@ -219,8 +212,8 @@ public final class Session {
       repeating: 0,
       count: model.blueprint.head == nil
         ? 0 : model.outputShape(steps: steps, batchSize: batchSize).elementCount)
-    output.withUnsafeMutableBufferPointer { output in
-      head.withUnsafeMutableBufferPointer { head in
+    unsafe output.withUnsafeMutableBufferPointer { output in
+      unsafe head.withUnsafeMutableBufferPointer { head in
         func run(_ features: UnsafePointer<Float>?, _ tokens: UnsafePointer<Int>?) {
           unsafe self.run(
             Call(
@@ -230,9 +223,9 @@ public final class Session {
         }
         switch input {
         case .features(let values):
-          values.withUnsafeBufferPointer { unsafe run($0.baseAddress, nil) }
+          unsafe values.withUnsafeBufferPointer { unsafe run($0.baseAddress, nil) }
         case .tokens(let tokens):
-          tokens.withUnsafeBufferPointer { unsafe run(nil, $0.baseAddress) }
+          unsafe tokens.withUnsafeBufferPointer { unsafe run(nil, $0.baseAddress) }
         }
       }
     }

@@ -34,13 +34,16 @@ struct Bench: ParsableCommand {
   func run() throws {
     let model = try SequenceModel(ModelBlueprint(file: model))
     let session = model.makeSession(batchSize: batch, threads: threads)
-    let (elements, overflow) = (steps * batch).multipliedReportingOverflow(
-      by: model.blueprint.inputSize)
-    guard !overflow, elements < 1 << 32 else {
+    let vocabulary = model.blueprint.embedding?.configuration.vocabularySize
+    let (rows, overflow) = steps.multipliedReportingOverflow(by: batch)
+    let (elements, overflows) = rows.multipliedReportingOverflow(
+      by: model.blueprint.stackInputSize)
+    guard !overflow, !overflows, elements < 1 << 32 else {
       throw ValidationError("--steps and --batch: more than 2^32 input values")
     }
-    var generator = SystemRandomNumberGenerator()
-    let input = (0..<elements).map { _ in Float.random(in: -1...1, using: &generator) }
+    let input =
+      vocabulary == nil ? (0..<elements).map { _ in Float.random(in: -1...1) } : []
+    let tokens = vocabulary.map { size in (0..<rows).map { _ in Int.random(in: 0..<size) } } ?? []
     var output = [Float](
       repeating: 0, count: model.outputShape(steps: steps, batchSize: batch).elementCount)
 
@@ -49,7 +52,11 @@ struct Bench: ParsableCommand {
       let duration = try clock.measure {
         for _ in 0..<calls {
           session.reset()
-          try session.run(input, into: &output)
+          if vocabulary == nil {
+            try session.run(input, into: &output)
+          } else {
+            try session.run(tokens: tokens, into: &output)
+          }
         }
       }
       return duration / .microseconds(1) / Double(calls)

@@ -9,7 +9,8 @@ struct Convert: ParsableCommand {
       Names are sorted out in this order: --key, --include, --exclude, --prefix; then the wrappers \
       module. and _orig_mod. are removed; then --rename, one after the other.
 
-      Options of --set: nonlinearity=tanh|relu, batch_first=true|false, head=NAME|none, \
+      Options of --set: nonlinearity=tanh|relu, batch_first=true|false, embedding=NAME|none, \
+      cells=separate|stack, head=NAME|none, \
       head_activation=none|sigmoid|tanh|relu|softmax, head_input=all|last|h_n, \
       hdf5_layout=flat|nested. They say what shapes cannot tell; without them the file's own notes \
       count, and what nothing tells is assumed and reported.
