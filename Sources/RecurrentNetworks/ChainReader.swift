@@ -40,8 +40,8 @@ struct ChainReader {
     }
 
     var readings: [Reading] = []
-    for embedding in embeddings + (toldEmbedding == nil || embeddings.isEmpty ? [nil] : []) {
-      for head in heads + (toldHead == nil || heads.isEmpty ? [nil] : []) {
+    for embedding in Self.choices(embeddings, isTold: toldEmbedding != nil) {
+      for head in Self.choices(heads, isTold: toldHead != nil) {
         if let embedding, embedding.name == head?.name { continue }
         let tensors = [embedding, head].compactMap(\.self).flatMap { names(of: $0.name) }
         readings.append(Reading(embedding: embedding, head: head, tensors: tensors))
@@ -51,6 +51,13 @@ struct ChainReader {
     let best = readings.filter { $0.tensors.count == most }
     guard best.count <= 1 else { throw ambiguous(best, last) }
     return best.first ?? Reading()
+  }
+
+  /// Any of the modules, or none unless it was told which.
+  private static func choices(
+    _ modules: [ModelDescription.Module], isTold: Bool
+  ) -> [ModelDescription.Module?] {
+    modules.map { $0 } + (isTold && !modules.isEmpty ? [] : [nil])
   }
 
   /// Whether the file or the user says that a module is the embedding.
@@ -73,7 +80,7 @@ struct ChainReader {
   private func candidates(
     told: String?, of chain: [ModelDescription.Module],
     _ make: (String) -> ModelDescription.Module?
-  ) -> [ModelDescription.Module?] {
+  ) -> [ModelDescription.Module] {
     if told == "none" { return [] }
     if let told { return make(told).map { [$0] } ?? [] }
     return contents.tensors.compactMap { tensor in

@@ -71,6 +71,9 @@ extension ReferenceModel {
     _ inputs: StateDict, prefix: String = "", initial: InitialState = .zero,
     allLayers: Bool = false
   ) throws(CheckpointError) -> StateDict {
+    var inputs = inputs
+    // Recorded in the middle of a model, an input may be there in float64.
+    if let wide = inputs[prefix + "input_f64"] { inputs[prefix + "input"] = wide }
     let call = try EvaluationCall(inputs, prefix: prefix, blueprint)
     let drawn = initial.states(of: blueprint, batchSize: call.batchSize)
     var hidden: [[[Double]]] = []

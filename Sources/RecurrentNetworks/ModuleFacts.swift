@@ -87,6 +87,27 @@ extension ModuleFacts {
     return module.inputs[0]
   }
 
+  /// The stacks in the order in which the metadata chain them, `chain` being a JSON array of paths; nil
+  /// where they say nothing of all of them.
+  /// - Throws: `metadataInvalid`.
+  func toldChain(
+    _ stacks: [ModelDescription.Module]
+  ) throws(CheckpointError) -> [ModelDescription.Module]? {
+    guard let text = contents.metadata["chain"] else { return nil }
+    let names = try CanonicalJSON.decode([String].self, from: text, "chain")
+    guard Set(names) == Set(stacks.map(\.name)), names.count == stacks.count else { return nil }
+    var chain: [ModelDescription.Module] = []
+    for name in names {
+      guard var stack = stacks.first(where: { $0.name == name }) else { return nil }
+      if let last = chain.last {
+        guard last.feeds(stack) else { return nil }
+        stack.inputs = [last.name]
+      }
+      chain.append(stack)
+    }
+    return chain
+  }
+
   /// The stacks as the description chains them; nil where it does not know all of them.
   func chained(
     _ stacks: [ModelDescription.Module]

@@ -132,7 +132,10 @@ public struct ParameterMapping: Sendable {
         unexpected.append(tensor.name)
       }
     }
-    if options.cells == nil, let chained = facts.chained(stacks) { return chained }
+    if options.cells == nil {
+      if let chained = facts.chained(stacks) { return chained }
+      if let chained = try facts.toldChain(stacks) { return chained }
+    }
     let cells = stacks.filter { $0.recurrent?.isCell == true }
     let others = stacks.filter { $0.recurrent?.isCell != true }
     return Self.chained(others) + (options.cells == .stack ? Self.chained(cells) : cells)
@@ -296,7 +299,7 @@ extension ModelDescription.Module {
     if case .recurrent(let configuration) = kind { configuration } else { nil }
   }
 
-  fileprivate func feeds(_ next: ModelDescription.Module) -> Bool {
+  func feeds(_ next: ModelDescription.Module) -> Bool {
     recurrent?.outputSize == next.recurrent?.inputSize
   }
 }

@@ -156,7 +156,7 @@ public struct ReferenceModel: Sendable {
       case .last: [result.output[last]]
       case .finalState: [Array(state.hidden.suffix(stack.directionCount).joined())]
       }
-    return inputs.map { activated(headWeight * $0 + headBias, head.activation) }
+    return inputs.map { activated((headWeight * $0).adding(headBias), head.activation) }
   }
 
   private func activated(
@@ -239,8 +239,12 @@ private struct Layer: Sendable {
     _ cell: inout [Double]
   ) -> [Double] {
     // W_ih x + b_ih and W_hh h + b_hh of every gate.
-    let fromInput = inputWeights.indices.map { inputWeights[$0] * input + inputBiases?[$0] }
-    let fromHidden = hiddenWeights.indices.map { hiddenWeights[$0] * hidden + hiddenBiases?[$0] }
+    let fromInput = inputWeights.indices.map {
+      (inputWeights[$0] * input).adding(inputBiases?[$0])
+    }
+    let fromHidden = hiddenWeights.indices.map {
+      (hiddenWeights[$0] * hidden).adding(hiddenBiases?[$0])
+    }
     func sum(_ gate: Int) -> [Double] { zip(fromInput[gate], fromHidden[gate]).map { $0 + $1 } }
 
     switch configuration.kind {
@@ -255,13 +259,13 @@ private struct Layer: Sendable {
       cell = cell.indices.map { f[$0] * cell[$0] + i[$0] * g[$0] }
       hidden = cell.indices.map { o[$0] * tanh(cell[$0]) }
       if let projection { hidden = projection * hidden }
-      return i + f + g + o
+      return [i, f, g, o].flatMap(\.self)
     case .gru:
       let r = sum(0).map(sigmoid)
       let z = sum(1).map(sigmoid)
       let n = r.indices.map { tanh(fromInput[2][$0] + r[$0] * fromHidden[2][$0]) }
       hidden = n.indices.map { (1 - z[$0]) * n[$0] + z[$0] * hidden[$0] }
-      return r + z + n
+      return [r, z, n].flatMap(\.self)
     }
   }
 }
@@ -289,10 +293,12 @@ private struct Matrix: Sendable {
   }
 }
 
-/// Adds a bias, where there is one.
-private func + (vector: [Double], bias: [Double]?) -> [Double] {
-  guard let bias else { return vector }
-  return zip(vector, bias).map { $0 + $1 }
+extension [Double] {
+  /// The vector and a bias, where there is one.
+  fileprivate func adding(_ bias: [Double]?) -> [Double] {
+    guard let bias else { return self }
+    return zip(self, bias).map { $0 + $1 }
+  }
 }
 
 private func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }

@@ -37,22 +37,19 @@ extension Verification {
   ) throws(CheckpointError) -> [(prefix: String, part: ModelBlueprint.Part)] {
     let recurrent = mapping.description.modules.filter { $0.recurrent != nil }
     var parts: [(prefix: String, part: ModelBlueprint.Part)] = []
-    for module in recurrent {
-      let own = module.name.isEmpty ? nil : module.name + "."
-      let prefixes = (recurrent.count == 1 ? [""] : []) + (own.map { [$0] } ?? [])
-      guard let prefix = prefixes.first(where: { goldens[$0 + "input"] != nil }),
-        let input = goldens[prefix + "input"]
-      else { continue }
-      parts.append(
-        (
-          prefix,
-          .recurrent(
-            module.name, embedding: !input.dtype.isFloatingPoint,
-            head: goldens[prefix + "y"] != nil)
-        ))
+    func add(_ module: String, _ prefix: String) -> Bool {
+      guard let input = goldens[prefix + "input"] else { return false }
+      let part = ModelBlueprint.Part.recurrent(
+        module, embedding: !input.dtype.isFloatingPoint, head: goldens[prefix + "y"] != nil)
+      parts.append((prefix, part))
+      return true
     }
-    // A chain of several, recorded as one.
-    if parts.isEmpty, goldens["input"] != nil { return [("", .whole)] }
+    for module in recurrent {
+      if recurrent.count == 1, add(module.name, "") { continue }
+      if !module.name.isEmpty { _ = add(module.name, module.name + ".") }
+    }
+    // A chain of several that was recorded as one.
+    if recurrent.count > 1, goldens["input"] != nil { parts.append(("", .whole)) }
     guard !parts.isEmpty else {
       let names = recurrent.map { $0.name.isEmpty ? "input" : "\($0.name).input" }
       throw CheckpointError(

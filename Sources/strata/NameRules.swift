@@ -112,6 +112,7 @@ struct NameRules {
     let fact = String(parts.last ?? "")
     let module = parts.dropLast().joined(separator: ".")
     guard let path = module.isEmpty ? "" : path(for: module) else { return nil }
+    if fact == "chain" { return renamedChain(value).map { (fact, $0) } }
     let isPath = Self.factsOfPaths.contains(fact) && value != "none"
     guard let value = isPath ? self.path(for: value) : value else { return nil }
     return (path.isEmpty ? fact : "\(path).\(fact)", value)
@@ -119,8 +120,17 @@ struct NameRules {
 
   private static let factsOfPaths = ["head", "embedding"]
   private static let facts = factsOfPaths + [
-    "head_input", "head_activation", "nonlinearity", "batch_first",
+    "head_input", "head_activation", "nonlinearity", "batch_first", "chain",
   ]
+
+  /// A JSON array of paths with those of the output; nil when it is none, or a module is left out.
+  private func renamedChain(_ json: String) -> String? {
+    guard let paths = try? CanonicalJSON.decode([String].self, from: json, "chain") else {
+      return nil
+    }
+    let renamed = paths.compactMap { path(for: $0) }
+    return renamed.count == paths.count ? try? CanonicalJSON.encode(renamed) : nil
+  }
 
   /// The name without wrappers, however many and in whatever order.
   static func unwrapped(_ name: String) -> String {
