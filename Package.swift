@@ -58,5 +58,20 @@ let package = Package(
     .testTarget(
       name: "CheckpointsHDF5Tests", dependencies: ["Checkpoints", "CheckpointsHDF5"],
       swiftSettings: strict),
+    // Counts calls of malloc and its kin, for the promise that running allocates nothing.
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+    .testTarget(
+      name: "RecurrentNetworksTests",
+      dependencies: [
+        "RecurrentNetworks", "CRecurrentKernels", "Checkpoints", "CheckpointsHDF5", "TestSupport",
+        "CAllocationCounter",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "CommandTests",
+      dependencies: [
+        "strata", "Checkpoints", "CheckpointsHDF5", "RecurrentNetworks", "TestSupport",
+      ],
+      swiftSettings: strict),
   ]
 )

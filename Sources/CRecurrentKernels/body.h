@@ -61,7 +61,8 @@ INLINE VECTOR STRATA_NAME(tanh)(VECTOR x) {
   VECTOR small = fma_(x * square, p, x);
   VECTOR e = STRATA_NAME(exp_nonpositive)(-2.0f * magnitude);
   VECTOR large = (1.0f - e) / (1.0f + e);
-  return magnitude < 0.6f ? small : __builtin_elementwise_copysign(large, x);
+  // The sum in `small` loses the sign of -0.
+  return __builtin_elementwise_copysign(magnitude < 0.6f ? small : large, x);
 }
 
 // max(x, 0), but NaN for NaN as PyTorch has it.

@@ -62,8 +62,18 @@ public struct ModelDescription: Hashable, Sendable {
   /// - Throws: `metadataInvalid` for what is no JSON of the right form, `unsupportedVersion`,
   ///   `modelInvalid` for sizes, names or a graph that cannot be.
   public init(json: String) throws(CheckpointError) {
+    // The version first: whatever else stands in another version's is not to be judged.
+    let version = try CanonicalJSON.decode(Version.self, from: json, "model description").version
+    guard version == Self.currentVersion else {
+      throw CheckpointError(
+        .unsupportedVersion, "model description of version \(version), not \(Self.currentVersion)")
+    }
     self = try CanonicalJSON.decode(Self.self, from: json, "model description")
     try validate()
+  }
+
+  private struct Version: Decodable {
+    var version: Int
   }
 
   private func validate() throws(CheckpointError) {
@@ -112,14 +122,9 @@ public struct ModelDescription: Hashable, Sendable {
 extension ModelDescription: Codable {
   private enum Key: String, CodingKey { case version, modules }
 
-  /// Decodes version and modules.
+  /// Decodes the modules; `init(json:)` looks at the version.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: Key.self)
-    let version = try values.decode(Int.self, forKey: .version)
-    guard version == Self.currentVersion else {
-      throw CheckpointError(
-        .unsupportedVersion, "model description of version \(version), not \(Self.currentVersion)")
-    }
     modules = try values.decode([Module].self, forKey: .modules)
   }
 

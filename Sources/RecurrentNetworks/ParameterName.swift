@@ -85,7 +85,7 @@ extension ParameterName: LosslessStringConvertible {
     }
     self.kind = kind
     let digits = name.dropFirst(kind.rawValue.count + "_l".count)
-    guard let layer = Int(digits), String(layer) == digits else { return nil }
+    guard let layer = Int(digits), layer >= 0, String(layer) == digits else { return nil }
     self.layer = layer
   }
 

@@ -22,13 +22,16 @@ extension Verification {
   ) throws(CheckpointError) {
     let mapping = try ParameterMapping(of: contents, file: file)
     var results = StateDict()
+    var assumptions: [ParameterMapping.Assumption] = []
     for part in try Self.parts(of: mapping, goldens) {
       let blueprint = try ModelBlueprint(contents, mapping, part.part, file: file)
       for (name, tensor) in try blueprint.results(goldens, prefix: part.prefix, precision) {
         results[name] = tensor
       }
+      assumptions += blueprint.assumptions.filter { !assumptions.contains($0) }
     }
     try self.init(results, against: goldens, tolerance: tolerance)
+    self.assumptions = assumptions
   }
 
   /// The recurrent modules that goldens were recorded from, with what stands before their names.

@@ -22,10 +22,11 @@ extension Session {
 
   @unsafe
   func run(_ call: Call) {
-    let isWhole = unsafe model.blueprint.isBidirectional || call.lengths != nil
+    let isWhole = unsafe isBidirectional || call.lengths != nil
     if isWhole, unsafe call.steps > pieceSteps {
       pieceSteps = unsafe call.steps
-      layerOutputs = Self.layerOutputs(of: model, steps: pieceSteps, batchSize: batchSize)
+      layerOutputs = Self.layerOutputs(
+        steps: pieceSteps, batchSize: batchSize, rowWidth: rowWidth)
     }
     if threads == 1 {
       unsafe runLanes(0..<batchSize, call)
@@ -62,7 +63,7 @@ extension Session {
     let width = model.blueprint.stackInputSize
     if let tokens = unsafe call.tokens {
       unsafe source = unsafe Rows(
-        base: layerOutputs.1.base, strides: (step: batchSize * width, lane: width))
+        base: layerOutputs.1.base, strides: (step: batchSize * rowWidth, lane: rowWidth))
       unsafe embed(tokens, piece, lanes, of: call.steps, into: source)
     } else if let features = unsafe call.features {
       let strides = strides(width, steps: unsafe call.steps)
@@ -72,20 +73,24 @@ extension Session {
     } else {
       return
     }
-    for (index, stack) in model.stacks.enumerated() {
+    // Indices: without optimisation, going through an array allocates.
+    for index in 0..<model.stacks.count {
+      let stack = model.stacks[index]
       let size = stack.configuration.outputSize
       for layer in 0..<stack.configuration.layerCount {
         let isLast =
           index == model.stacks.count - 1 && layer == stack.configuration.layerCount - 1
         var target = unsafe Rows(
           base: (writesFirst ? layerOutputs.0 : layerOutputs.1).base,
-          strides: (step: batchSize * size, lane: size))
+          strides: (step: batchSize * rowWidth, lane: rowWidth))
         if isLast, let recurrent = unsafe call.recurrent {
           let strides = strides(size, steps: unsafe call.steps)
           unsafe target = unsafe Rows(
             base: recurrent + piece.lowerBound * strides.step, strides: strides)
         }
-        for direction in stack.configuration.directions {
+        // Not `directions`: an array allocates.
+        for place in 0..<stack.configuration.directionCount {
+          let direction = place == 0 ? ParameterName.Direction.forward : .reverse
           unsafe memories[index].run(
             StackMemory.LayerRun(
               stack: stack, layer: layer, direction: direction, steps: piece.count, lanes: lanes,
@@ -142,8 +147,8 @@ extension Session {
         unsafe runHead(1, lane..<(lane + 1), input, into: rows)
       }
     case .finalState:
-      guard piece.upperBound == steps, let memory = memories.last else { return }
-      memory.copyFinalState(of: lanes, into: finalState)
+      guard piece.upperBound == steps else { return }
+      memories[memories.count - 1].copyFinalState(of: lanes, into: finalState)
       let input = unsafe Rows(
         base: finalState.base, strides: (0, model.blueprint.recurrentOutputSize))
       unsafe runHead(1, lanes, input, into: rows)

@@ -18,8 +18,13 @@ public final class Session {
 
   let threads: Int
   let memories: [StackMemory]
-  /// Outputs of the embedding and of layers, [steps of a piece, batch, features], written in turn.
+  /// Outputs of the embedding and of layers, [steps of a piece, batch, widest layer's features], written
+  /// in turn.
+  ///
+  /// Rows have one width whatever the layer, so that threads in different layers keep to their lanes.
   var layerOutputs: (FloatMemory, FloatMemory)
+  let rowWidth: Int
+  let isBidirectional: Bool
   /// What a head on h_n reads, [batch, features].
   let finalState: FloatMemory
   /// How many steps go through all layers before the next ones do.
@@ -49,15 +54,18 @@ public final class Session {
     self.instructionSet = instructionSet
     memories = model.stacks.map { StackMemory($0.configuration, batchSize: batchSize) }
     pieceSteps = Self.streamedSteps
-    layerOutputs = Self.layerOutputs(of: model, steps: pieceSteps, batchSize: batchSize)
+    let widths = model.stacks.map(\.configuration.outputSize) + [model.blueprint.stackInputSize]
+    rowWidth = widths.max() ?? 0
+    isBidirectional = model.blueprint.isBidirectional
+    layerOutputs = Self.layerOutputs(
+      steps: pieceSteps, batchSize: batchSize, rowWidth: rowWidth)
     finalState = FloatMemory(count: batchSize * model.blueprint.recurrentOutputSize)
   }
 
   static func layerOutputs(
-    of model: SequenceModel, steps: Int, batchSize: Int
+    steps: Int, batchSize: Int, rowWidth: Int
   ) -> (FloatMemory, FloatMemory) {
-    let widths = model.stacks.map(\.configuration.outputSize) + [model.blueprint.stackInputSize]
-    let count = steps * batchSize * (widths.max() ?? 0)
+    let count = steps * batchSize * rowWidth
     return (FloatMemory(count: count), FloatMemory(count: count))
   }
 
@@ -136,7 +144,7 @@ public final class Session {
     _ input: Span<Float>, lengths: [Int]? = nil, into output: inout MutableSpan<Float>
   ) throws(CheckpointError) {
     let steps = try steps(of: input.count, lengths: lengths)
-    try check("output", output.count, model.outputShape(steps: steps, batchSize: batchSize))
+    try check(output.count, steps: steps)
     let hasHead = model.blueprint.head != nil
     unsafe input.withUnsafeBufferPointer { input in
       unsafe output.withUnsafeMutableBufferPointer { output in
@@ -170,7 +178,7 @@ public final class Session {
     tokens: Span<Int>, lengths: [Int]? = nil, into output: inout MutableSpan<Float>
   ) throws(CheckpointError) {
     let steps = try steps(ofTokens: tokens, lengths: lengths)
-    try check("output", output.count, model.outputShape(steps: steps, batchSize: batchSize))
+    try check(output.count, steps: steps)
     let hasHead = model.blueprint.head != nil
     unsafe tokens.withUnsafeBufferPointer { tokens in
       unsafe output.withUnsafeMutableBufferPointer { output in
@@ -290,9 +298,20 @@ public final class Session {
     return steps
   }
 
-  private func check(_ what: String, _ count: Int, _ shape: Shape) throws(CheckpointError) {
-    guard count == shape.elementCount else {
-      throw CheckpointError(.shapeMismatch, "an \(what) of \(count) values, expected \(shape)")
+  /// Compares the size of an output with `SequenceModel.outputShape(steps:batchSize:)`, without making
+  /// that shape unless it is to be told: a shape allocates.
+  private func check(_ count: Int, steps: Int) throws(CheckpointError) {
+    let expected: Int
+    if let head = model.blueprint.head?.configuration {
+      expected = (head.input == .all ? steps : 1) * batchSize * head.outputSize
+    } else {
+      expected = steps * batchSize * model.blueprint.recurrentOutputSize
+    }
+    guard count == expected else {
+      throw CheckpointError(
+        .shapeMismatch,
+        "an output of \(count) values, expected "
+          + "\(model.outputShape(steps: steps, batchSize: batchSize))")
     }
   }
 }

@@ -55,11 +55,12 @@ final class StackMemory {
   /// Copies h of the last layer, directions one behind the other, into [batch, directions × features].
   func copyFinalState(of lanes: Range<Int>, into target: FloatMemory) {
     let (width, row) = (configuration.stateSize, Self.hiddenRow(configuration))
-    for direction in configuration.directions {
-      let slot = (configuration.layerCount - 1) * configuration.directionCount + direction.rawValue
+    let directions = configuration.directionCount
+    for direction in 0..<directions {
+      let slot = (configuration.layerCount - 1) * directions + direction
       for lane in lanes {
         let source = unsafe hidden.base + (slot * batchSize + lane) * row
-        unsafe (target.base + lane * configuration.outputSize + direction.rawValue * width)
+        unsafe (target.base + lane * configuration.outputSize + direction * width)
           .update(from: source, count: width)
       }
     }

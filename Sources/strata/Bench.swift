@@ -4,7 +4,7 @@ import RecurrentNetworks
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure how long one call takes.",
+    commandName: "bench", abstract: "Measure how long one call takes.",
     discussion: """
       One call runs the whole [steps, batch, input] chunk from a zero state on random input, in this \
       process. Short calls are timed in groups.
@@ -33,16 +33,17 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let model = try SequenceModel(ModelBlueprint(file: model))
-    let session = model.makeSession(batchSize: batch, threads: threads)
-    let vocabulary = model.blueprint.embedding?.configuration.vocabularySize
+    let blueprint = model.blueprint
     let (rows, overflow) = steps.multipliedReportingOverflow(by: batch)
-    let (elements, overflows) = rows.multipliedReportingOverflow(
-      by: model.blueprint.stackInputSize)
-    guard !overflow, !overflows, elements < 1 << 32 else {
-      throw ValidationError("--steps and --batch: more than 2^32 input values")
+    let outputs = model.outputShape(steps: 1, batchSize: 1).elementCount
+    let width = max(blueprint.stackInputSize, blueprint.recurrentOutputSize, outputs)
+    guard !overflow, rows <= (1 << 32) / width else {
+      throw ValidationError("--steps and --batch: more than 2^32 values")
     }
-    let input =
-      vocabulary == nil ? (0..<elements).map { _ in Float.random(in: -1...1) } : []
+    let session = model.makeSession(batchSize: batch, threads: threads)
+    let vocabulary = blueprint.embedding?.configuration.vocabularySize
+    let features = vocabulary == nil ? rows * blueprint.stackInputSize : 0
+    let input = (0..<features).map { _ in Float.random(in: -1...1) }
     let tokens = vocabulary.map { size in (0..<rows).map { _ in Int.random(in: 0..<size) } } ?? []
     var output = [Float](
       repeating: 0, count: model.outputShape(steps: steps, batchSize: batch).elementCount)

@@ -116,13 +116,19 @@ struct ConversionPlan {
   }
 }
 
+/// What was taken for granted.
+struct Assumed: Encodable {
+  var option: String
+  var value: String
+
+  init(_ assumption: ParameterMapping.Assumption) {
+    option = assumption.option
+    value = assumption.value
+  }
+}
+
 /// What `convert` reports.
 struct ConversionReport: Encodable {
-  struct Assumed: Encodable {
-    var option: String
-    var value: String
-  }
-
   var input: String
   var output: String
   var from: String
@@ -156,8 +162,7 @@ struct ConversionReport: Encodable {
     let mapping = plan.mapping
     taken = mapping?.taken ?? []
     renamed = plan.renamed
-    assumed =
-      mapping?.assumptions.map { Assumed(option: $0.option, value: $0.value) } ?? []
+    assumed = mapping?.assumptions.map(Assumed.init) ?? []
     missing = mapping?.missing ?? []
     unexpected = mapping?.unexpected ?? []
     mismatched = mapping?.mismatched.map(MismatchReport.init) ?? []
@@ -171,7 +176,7 @@ struct ConversionReport: Encodable {
       total + (tensor.dtype.map(tensor.shape.byteCount) ?? 0)
     }
     var lines = [
-      "\(input) (\(from)) → \(output) (\(to)): "
+      "\(input) (\(from)) → \(output) (\(to)): ".escaped
         + "\(plan.contents.tensors.count) tensors, \(bytes.byteText)"
     ]
     let modules = plan.mapping?.description.modules ?? []

@@ -4,7 +4,7 @@ import RecurrentNetworks
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Convert a checkpoint into another format.",
+    commandName: "convert", abstract: "Convert a checkpoint into another format.",
     discussion: """
       Names are sorted out in this order: --key, --include, --exclude, --prefix; then the wrappers \
       module. and _orig_mod. are removed; then --rename, one after the other.
@@ -78,7 +78,9 @@ struct Convert: ParsableCommand {
 
     let reader = try CheckpointReader(contentsOf: input, formats: readable)
     var plan = try ConversionPlan(reader.contents, rules, file: input)
-    if let golden { try plan.seal(goldensOf: golden) }
+    if let golden {
+      try plan.seal(goldensOf: golden)
+    }
     try plan.describe(settings.model, isUnchanged: rules.isIdentity && set.isEmpty, file: input)
     if let dtype { try plan.convert(to: dtype) }
     if rejectNonfinite { try plan.rejectNonFinite(file: input) }
@@ -87,7 +89,7 @@ struct Convert: ParsableCommand {
       to: output, format: target,
       options: WriteOptions(
         compression: compress, hdf5Layout: settings.hdf5Layout ?? .flat, replacesExisting: force),
-      source: input)
+      sources: [input] + (golden.map { [$0] } ?? []))
 
     let report = ConversionReport(
       input: input, output: output, from: reader.format, to: target.name, plan,

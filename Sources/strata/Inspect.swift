@@ -4,7 +4,7 @@ import RecurrentNetworks
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what a checkpoint holds, and check that it is sound.",
+    commandName: "inspect", abstract: "Show what a checkpoint holds, and check that it is sound.",
     discussion: "Every checksum of the file is checked, whether or not values are shown.")
 
   @Argument(help: "The file.")

@@ -30,3 +30,24 @@ extension ModelBlueprint {
     try self.init(reader.contents, file: path)
   }
 }
+
+extension Assumed {
+  /// What an arithmetic takes for granted about a model: float32 narrows float64 weights.
+  static func list(
+    _ assumptions: [ParameterMapping.Assumption], _ precision: Verification.Precision
+  ) -> [Assumed] {
+    assumptions.filter { precision == .float32 || $0.option != "dtype" }.map(Assumed.init)
+  }
+}
+
+extension [Assumed] {
+  /// Lines for people, each behind a line break.
+  var words: String {
+    map {
+      let reason =
+        $0.option == "dtype"
+        ? "the float32 runtime narrows float64 weights" : "nothing says it; convert with --set"
+      return "\n" + "assumed: \($0.option)=\($0.value) (\(reason))".escaped
+    }.joined()
+  }
+}

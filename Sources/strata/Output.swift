@@ -48,7 +48,8 @@ struct Output {
             unexpected: mapping?.unexpected,
             mismatched: mapping?.mismatched.map(MismatchReport.init))))
     }
-    complain("\(error)")
+    let hint = error.code == .exists ? "; --force replaces it" : ""
+    complain("\(error)\(hint)")
     Strata.exit(withError: ExitCode(2))
   }
 
@@ -67,7 +68,8 @@ struct Output {
   private func complain(_ line: String) {
     let line = line.split(separator: "\n").joined(separator: "; ")
     var stderr = StandardError()
-    print("error: \(line)", to: &stderr)
+    // A file name that was typed may hold anything as well.
+    print("error: \(line.escaped)", to: &stderr)
   }
 
   private static func json(_ object: some Encodable) -> String {
@@ -100,6 +102,18 @@ private struct FaultReport: Encodable {
 }
 
 extension FaultReport.Fault {
+  private enum Key: String, CodingKey { case code, file, tensor, offset, reason }
+
+  /// Every key is there, null where nothing is known.
+  func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: Key.self)
+    try values.encode(code, forKey: .code)
+    try values.encode(file, forKey: .file)
+    try values.encode(tensor, forKey: .tensor)
+    try values.encode(offset, forKey: .offset)
+    try values.encode(reason, forKey: .reason)
+  }
+
   init(_ error: CheckpointError) {
     self.init(
       code: error.code.rawValue, file: error.file, tensor: error.tensor, offset: error.offset,

@@ -4,7 +4,7 @@ import RecurrentNetworks
 
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Run a model on the tensors of a file.",
+    commandName: "run", abstract: "Run a model on the tensors of a file.",
     discussion: """
       The input file holds input, and perhaps h_0, c_0 and lengths, in PyTorch's shapes. The output file \
       gets output, h_n, c_n of an LSTM, and y of a model with a head; with --all-layers also output_l0, \
@@ -76,13 +76,15 @@ struct Run: ParsableCommand {
     }
     guard let format = Strata.formats.format(forPath: output) else { return }
     try Checkpoint(stateDict: results).contents.write(
-      to: output, format: format, options: WriteOptions(replacesExisting: force), source: input)
+      to: output, format: format, options: WriteOptions(replacesExisting: force),
+      sources: [input, model])
     let report = RunReport(
       output: output,
       tensors: results.map {
         RunReport.Entry(
           name: $0.name, dtype: $0.tensor.dtype.rawValue, shape: $0.tensor.shape.dimensions)
-      })
+      },
+      assumed: Assumed.list(blueprint.assumptions, precision))
     Output(options).report(report) { report.words }
   }
 }
@@ -97,9 +99,10 @@ private struct RunReport: Encodable {
 
   var output: String
   var tensors: [Entry]
+  var assumed: [Assumed]
 
   var words: String {
-    let entries = tensors.map { "\($0.name) \($0.dtype) \($0.shape)".escaped }
-    return "\(output): \(entries.joined(separator: ", "))"
+    let entries = tensors.map { "\($0.name) \($0.dtype) \($0.shape)" }
+    return "\(output): \(entries.joined(separator: ", "))".escaped + assumed.words
   }
 }

@@ -24,6 +24,12 @@ struct Strata: ParsableCommand {
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
     let output = Output(isJSON: arguments.contains("--json"))
+    // The parser would complain about whatever stands behind an unknown subcommand.
+    let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+    if let first = arguments.first, !first.hasPrefix("-"), !(names + ["help"]).contains(first) {
+      output.fail(
+        usage: "'\(first)': unknown subcommand; there are \(names.joined(separator: ", "))")
+    }
     do {
       var command = try parseAsRoot(arguments)
       do {

@@ -4,6 +4,7 @@ import RecurrentNetworks
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "verify",
     abstract: "Run a model on recorded inputs and compare with the recorded outputs.",
     discussion: """
       Without --atol and --rtol: where the golden carries float64 values, the error to float64 may be \
@@ -52,7 +53,9 @@ struct Verify: ParsableCommand {
     } catch {
       throw error.located(file: error.code == .goldenMismatch ? file : model)
     }
-    let report = VerificationReport(verification, isGiven: atol != nil || rtol != nil)
+    let report = VerificationReport(
+      verification, isGiven: atol != nil || rtol != nil,
+      assumed: Assumed.list(verification.assumptions, precision))
     Output(options).report(report) { report.words }
     if !verification.isPassed { throw ExitCode(1) }
   }
@@ -118,14 +121,16 @@ struct VerificationReport: Encodable {
   var rtol: Double
   var toleranceSource: String
   var tensors: [Entry]
+  var assumed: [Assumed]
 
   enum CodingKeys: String, CodingKey {
     case verified, atol, rtol
     case toleranceSource = "tolerance_source"
-    case tensors
+    case tensors, assumed
   }
 
-  init(_ verification: Verification, isGiven: Bool) {
+  init(_ verification: Verification, isGiven: Bool, assumed: [Assumed]) {
+    self.assumed = assumed
     verified = verification.isPassed
     switch verification.tolerance {
     case .elementwise(let absolute, let relative):
@@ -161,5 +166,6 @@ struct VerificationReport: Encodable {
       tensors.contains { $0.bound == nil }
       ? "|a - b| <= \(atol.shortText) + \(rtol.shortText) |b|; " : ""
     return "\(table.text)\n\n\(verdict); tolerance: \(bound)\(toleranceSource)"
+      + assumed.words
   }
 }

@@ -1,0 +1,64 @@
+import Checkpoints
+import CheckpointsHDF5
+import Foundation
+import TestSupport
+import Testing
+
+#if os(Linux)
+  /// A large file goes through a small memory.
+  @Suite(.serialized) struct MemoryTests {
+    /// 600 MB of tensors that are computed when asked for.
+    private struct Pattern: TensorBytes {
+      func bytes(in range: Range<Int>) -> Bytes {
+        // Not constant, and cheap: the high byte of the position.
+        let first = UInt8(truncatingIfNeeded: range.lowerBound >> 20)
+        return Bytes([UInt8](repeating: first, count: range.count))
+      }
+    }
+
+    private func contents() throws -> CheckpointContents {
+      let shape: Shape = [50_000, 1000]
+      let tensors = (0..<3).map {
+        StoredTensor(
+          name: "table.\($0)", dtype: .float32, shape: shape,
+          storedByteCount: shape.byteCount(of: .float32), encoding: "raw", file: nil,
+          contents: Pattern())
+      }
+      return CheckpointContents(tensors: tensors)
+    }
+
+    /// The most memory that a run of the tool had resident at any time, in bytes.
+    private func peak(_ arguments: [String], in directory: String) throws -> Int {
+      var peak = 0
+      let result = try Tool.run(Tool.path, arguments, in: directory) { process in
+        // The high-water mark stands there as long as the process runs.
+        let status = FileManager.default.contents(atPath: "/proc/\(process)/status") ?? Data()
+        for line in String(decoding: status, as: UTF8.self).split(separator: "\n")
+        where line.hasPrefix("VmHWM:") {
+          peak = max(peak, (Int(line.split(separator: " ")[1]) ?? 0) * 1024)
+        }
+      }
+      try #require(result.status == 0, "\(result)")
+      #expect(peak > 1 << 20, "the memory was never seen")
+      return peak
+    }
+
+    @Test func conversions() throws {
+      let bench = try Workbench()
+      for (name, format) in [
+        ("a.strata", StrataFormat() as any CheckpointFormat), ("a.h5", HDF5Format()),
+      ] {
+        try contents().write(to: bench.directory.path(name), format: format)
+      }
+      for (input, output) in [
+        ("a.strata", "b.strata"), ("a.h5", "b.strata"), ("a.strata", "b.h5"),
+      ] {
+        let peak = try peak(
+          ["convert", input, output, "--force", "--quiet"], in: bench.directory.path)
+        #expect(peak < 200_000_000, "\(input) → \(output): \(peak / 1_000_000) MB")
+      }
+      #expect(
+        try peak(["inspect", "a.strata", "--quiet"], in: bench.directory.path) < 200_000_000)
+    }
+  }
+#endif

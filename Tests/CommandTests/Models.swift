@@ -1,0 +1,79 @@
+import Checkpoints
+import CheckpointsHDF5
+import TestSupport
+import Testing
+
+/// Every format of the tool.
+let formats: [any CheckpointFormat] = .builtIn + [HDF5Format()]
+
+extension Workbench {
+  /// Writes a checkpoint in the format that the name's extension says.
+  func write(_ checkpoint: Checkpoint, to name: String) throws {
+    let format = try #require(formats.format(forPath: name))
+    try checkpoint.write(to: directory.path(name), format: format)
+  }
+
+  /// Reads a checkpoint of any format.
+  func read(_ name: String) throws -> Checkpoint {
+    try Checkpoint(contentsOf: directory.path(name), formats: formats)
+  }
+}
+
+/// A tensor of small random float32 values.
+func randomFloats(_ shape: Shape, using generator: inout SeededGenerator) -> Tensor {
+  Tensor(
+    (0..<shape.elementCount).map { _ in Float.random(in: -0.5...0.5, using: &generator) },
+    shape: shape)
+}
+
+extension Checkpoint {
+  /// A recurrent stack with biases; `gates` is 1 for an RNN, 3 for a GRU, 4 for an LSTM.
+  static func stack(
+    gates: Int = 4, input: Int = 3, hidden: Int = 5, layers: Int = 1, prefix: String = "",
+    bidirectional: Bool = false, seed: UInt64 = 1
+  ) -> Checkpoint {
+    var generator = SeededGenerator(seed: seed)
+    var stateDict = StateDict()
+    for layer in 0..<layers {
+      let size = layer == 0 ? input : bidirectional ? 2 * hidden : hidden
+      for suffix in bidirectional ? ["", "_reverse"] : [""] {
+        let shapes: [(String, Shape)] = [
+          ("weight_ih", [gates * hidden, size]), ("weight_hh", [gates * hidden, hidden]),
+          ("bias_ih", [gates * hidden]), ("bias_hh", [gates * hidden]),
+        ]
+        for (kind, shape) in shapes {
+          stateDict["\(prefix)\(kind)_l\(layer)\(suffix)"] = randomFloats(shape, using: &generator)
+        }
+      }
+    }
+    return Checkpoint(stateDict: stateDict)
+  }
+
+  /// The checkpoint with a linear layer behind it.
+  func adding(linear name: String, _ outputs: Int, _ inputs: Int) -> Checkpoint {
+    var generator = SeededGenerator(seed: 2)
+    var checkpoint = self
+    checkpoint.stateDict["\(name).weight"] = randomFloats([outputs, inputs], using: &generator)
+    checkpoint.stateDict["\(name).bias"] = randomFloats([outputs], using: &generator)
+    return checkpoint
+  }
+
+  /// The checkpoint with another tensor.
+  func adding(_ tensor: Tensor, _ name: String) -> Checkpoint {
+    var checkpoint = self
+    checkpoint.stateDict[name] = tensor
+    return checkpoint
+  }
+}
+
+extension StateDict {
+  /// The names in order.
+  var names: [String] { map(\.name) }
+
+  /// Names, dtypes, shapes and bits in order, with the names changed.
+  func renamed(_ change: (String) -> String) throws -> StateDict {
+    var renamed = StateDict()
+    for (name, tensor) in self { try renamed.append(tensor, named: change(name)) }
+    return renamed
+  }
+}

@@ -1,0 +1,47 @@
+import RecurrentNetworks
+import Testing
+
+@Suite struct ModelOptionsTests {
+  @Test func everyNameCanBeSet() {
+    let values = [
+      "nonlinearity": "relu", "batch_first": "true", "head": "fc", "head_activation": "softmax",
+      "head_input": "h_n",
+    ]
+    #expect(Set(values.keys) == Set(ModelOptions.names))
+    var options = ModelOptions()
+    for (name, value) in values { #expect(options.set(name, to: value) == nil) }
+    var expected = ModelOptions()
+    expected.nonlinearity = .relu
+    expected.batchFirst = true
+    expected.head = "fc"
+    expected.headActivation = .softmax
+    expected.headInput = .finalState
+    #expect(options == expected)
+  }
+
+  @Test(
+    "A wrong value is told and changes nothing",
+    arguments: [
+      ("nonlinearity", "Tanh"), ("nonlinearity", ""), ("batch_first", "True"), ("batch_first", "1"),
+      ("head", ""), ("head_activation", "gelu"), ("head_input", "first"),
+    ])
+  func wrongValue(name: String, value: String) {
+    var options = ModelOptions()
+    #expect(options.set(name, to: value)?.hasPrefix("must be ") == true)
+    #expect(options == ModelOptions())
+  }
+
+  @Test("Every value of a choice is accepted")
+  func choices() {
+    for value in HeadConfiguration.Activation.allCases {
+      var options = ModelOptions()
+      #expect(options.set("head_activation", to: value.rawValue) == nil)
+      #expect(options.headActivation == value)
+    }
+    for value in HeadConfiguration.Input.allCases {
+      var options = ModelOptions()
+      #expect(options.set("head_input", to: value.rawValue) == nil)
+      #expect(options.headInput == value)
+    }
+  }
+}
