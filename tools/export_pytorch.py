@@ -29,7 +29,7 @@ import h5py
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 EXPORTER = "strata export_pytorch 1"
 
@@ -51,7 +51,7 @@ ACTIVATIONS = {
     "softmax": lambda x: torch.softmax(x, dim=-1),
 }
 RESERVED = ("strata_modules", "torch_version", "exporter", "seed", "head", "head_input",
-            "head_activation", "embedding")
+            "head_activation", "embedding", "chain")
 
 
 class ExportError(ValueError):
@@ -59,7 +59,7 @@ class ExportError(ValueError):
 
 
 def export(model, path, example_input=None, *, golden=None, example_kwargs=None, metadata=None,
-           seed=None):
+           seed=None, intermediates=False):
     """Write `model` to the HDF5 file `path` and what it computes to a golden file beside it.
 
     model          any nn.Module; it is neither changed nor run, its copies are
@@ -70,10 +70,11 @@ def export(model, path, example_input=None, *, golden=None, example_kwargs=None,
                    False writes no goldens
     metadata       further text for the model file, {str: str}
     seed           recorded in both files when given; the caller seeds
+    intermediates  the golden file also gets what stands inside: hidden states, cell states and
+                   gates of every layer and direction (`output_l0`, `c_l0`, `gates_l0_reverse`, …)
 
     Existing files are replaced, and only when both new ones are complete. Returns a summary:
-    {"model", "golden", "tensors", "modules", "goldens", "facts"}. Raises ExportError, and
-    NotImplementedError for a PackedSequence.
+    {"model", "golden", "tensors", "modules", "goldens", "facts"}. Raises ExportError.
     """
     path = os.fspath(path)
     attributes = _attributes(metadata, seed)
@@ -90,7 +91,7 @@ def export(model, path, example_input=None, *, golden=None, example_kwargs=None,
 
     facts = _facts(calls)
     modules = module_records(model)
-    goldens = golden_tensors(calls)
+    goldens = golden_tensors(calls, intermediates)
     state = model.state_dict()
     common = {"torch_version": torch.__version__, "exporter": EXPORTER, **facts}
     with _staged(targets) as temporary:
@@ -141,70 +142,168 @@ def _json(value):
 
 
 class _Call:
-    """The first call of one recurrent module in the forward pass."""
+    """The first call of one recurrent module in the forward pass.
+
+    A PackedSequence is recorded padded: zeros behind each sequence's own end, the sequences in the
+    order that they had before packing sorted them, with their lengths.
+    """
 
     def __init__(self, path, original, module, x, state, results):
         self.path = path
         self.original = original  # in the user's model: its dtype, its bits
         self.is_cell = isinstance(module, CELLS)
-        self.input = x.clone()
-        self.state = tuple(tensor.clone() for tensor in state)
-        self.results = {name: tensor.clone() for name, tensor in results.items()}
+        self.batch_first = not self.is_cell and module.batch_first
+        self.packed = x if isinstance(x, PackedSequence) else None
         # Kept alive so that no later tensor can take their storage and pass for them.
         self.kept = results
-        self.count = 1
+        self.lengths = None  # int64 [N], on the CPU
+        if self.packed is not None:
+            _, self.lengths = self.pad(x.data)
+            results = {**results, "output": self.pad(results["output"].data)[0]}
+        self.input = x.clone() if self.packed is None else self.pad(x.data)[0]
+        self.state = tuple(tensor.clone() for tensor in state)
+        self.results = {name: tensor.clone() for name, tensor in results.items()}
         self.embedding = None  # (path, original, tokens), tokens shaped as `input` without I
         self.heads = {}        # path: _Head
 
     def names(self):
         return ("h_0", "c_0")[:len(self.state)]
 
+    def pad(self, data):
+        """(`data`, packed as the input was, padded with zeros; the lengths)."""
+        return pad_packed_sequence(self.packed._replace(data=data), batch_first=self.batch_first)
+
+    def inside(self):
+        """Which steps are not padding: bool [N, T] with batch_first, else [T, N]."""
+        steps = torch.arange(self.input.shape[1 if self.batch_first else 0])
+        inside = steps[None, :] < self.lengths[:, None]
+        return inside if self.batch_first else inside.T
+
     def head_inputs(self, results):
         """What a head can be applied to, out of `results`: {head_input: tensor}."""
         if self.is_cell:
             return {}
         output, h_n = results["output"], results["h_n"]
-        steps = 1 if self.original.batch_first and output.dim() == 3 else 0
+        if self.lengths is None:
+            last = output.select(1 if self.batch_first and output.dim() == 3 else 0, -1)
+        else:
+            lanes, ends = torch.arange(len(self.lengths)), self.lengths - 1
+            last = output[lanes, ends] if self.batch_first else output[ends, lanes]
         directions = 2 if self.original.bidirectional else 1
-        return {
-            "all": output,
-            "last": output.select(steps, -1),
-            "h_n": torch.cat(list(h_n[-directions:]), dim=-1),
-        }
+        return {"all": output, "last": last, "h_n": torch.cat(list(h_n[-directions:]), dim=-1)}
 
     def match(self, x):
-        """Which of `head_inputs` the tensor `x` is, or None."""
-        exact, reshaped = [], []
+        """What a head took, as (head_input, how its result becomes `y`), or None.
+
+        x: the head's input; a result [..., O] has the dimensions of `x` before the last.
+        """
+        exact, others = [], []
         for name, tensor in self.head_inputs(self.results).items():
-            if x.numel() == tensor.numel() and x.shape[-1:] == tensor.shape[-1:]:
+            if name == "all":
+                layout = self.layout(x, tensor)
+                if layout:
+                    exact.append((name, layout))
+            elif x.numel() == tensor.numel() and x.shape[-1:] == tensor.shape[-1:]:
                 if torch.equal(x.reshape(tensor.shape), tensor):
-                    (exact if x.shape == tensor.shape else reshaped).append(name)
+                    entry = name, _reshaper(tensor.shape[:-1])
+                    (exact if x.shape == tensor.shape else others).append(entry)
+        found = dict(reversed(exact + others))
         # In one direction the last step and h_n hold the same numbers: memory tells them apart.
-        if "h_n" in exact + reshaped and _same_storage(x, self.kept["h_n"]):
-            return "h_n"
-        return next(iter(exact + reshaped), None)
+        if "h_n" in found and _same_storage(x, self.kept["h_n"]):
+            return "h_n", found["h_n"]
+        return next(iter(exact + others), None)
+
+    def layout(self, x, sequence):
+        """How `x`, a value for each step, is turned into the layout of `sequence`; or None.
+
+        x         [..., S] in either order of steps and batch, flattened, packed, or padded to more
+                  steps; None as well where it does not hold the numbers of `sequence`
+        sequence  [T, N, S], [N, T, S] or [T, S], as this call has it
+
+        Returns a function from such a tensor, of any last size, to one laid out as `sequence`.
+        """
+        if self.packed is not None and x.shape == self.packed.data.shape[:1] + sequence.shape[-1:]:
+            if torch.equal(self.pad(x)[0], sequence):
+                return lambda tensor: self.pad(tensor)[0]
+        ways = [lambda tensor: tensor]
+        if x.dim() == sequence.dim() == 3:
+            ways.append(lambda tensor: tensor.transpose(0, 1))
+        elif x.numel() == sequence.numel():
+            ways.append(_reshaper(sequence.shape[:-1]))
+        for way in ways:
+            if self.agree(way(x), sequence):
+                steps = sequence.shape[:-1]
+                return lambda tensor: way(tensor)[tuple(slice(size) for size in steps)]
+        return None
+
+    def agree(self, x, sequence):
+        """Whether `x` is `sequence`; behind a sequence's own end anything may stand."""
+        if self.lengths is None:
+            return torch.equal(x, sequence)
+        if x.dim() != sequence.dim() or any(a < b for a, b in zip(x.shape, sequence.shape)):
+            return False
+        steps = 1 if self.batch_first else 0
+        if x.shape[1 - steps] != sequence.shape[1 - steps] or x.shape[2] != sequence.shape[2]:
+            return False
+        inside = self.inside()
+        return torch.equal(x.narrow(steps, 0, sequence.shape[steps])[inside], sequence[inside])
+
+    def find_tokens(self, tokens, output):
+        """`tokens` laid out as `input`, where their embeddings `output` are the input; or None."""
+        if self.is_cell or tokens.dim() != output.dim() - 1:
+            return None
+        layout = self.layout(output, self.input)
+        if not layout:
+            return None
+        tokens = layout(tokens.unsqueeze(-1)).squeeze(-1).clone()
+        return tokens if self.lengths is None else tokens.masked_fill(~self.inside(), 0)
+
+
+def _reshaper(steps):
+    return lambda tensor: tensor.reshape(steps + tensor.shape[-1:])
 
 
 class _Head:
     """A linear layer that took the recurrent output."""
 
-    def __init__(self, original, head_input, y):
+    def __init__(self, call, original, module, head_input, layout, result):
         self.original = original
         self.head_input = head_input
-        self.y = y              # [..., O], before the activation until `activate`
-        self.activation = None  # None: could not tell
+        self.layout = layout
+        self.shape = result.shape
+        self.inside = call.inside() if head_input == "all" and call.lengths is not None else ...
+        bias = module.bias
+        self.at_zero = torch.zeros(result.shape[-1:]) if bias is None else bias.detach().clone()
+        self.y = layout(result).clone()  # [..., O], before the activation until `activate`
+        self.activation = None           # None: could not tell
+        self.pad()
 
     def candidates(self, returned):
         """{activation: y after it} for each activation that explains what the model returned."""
         for tensor in returned:
-            if tensor.numel() != self.y.numel() or tensor.dtype != self.y.dtype:
+            if tensor.dtype != self.y.dtype:
                 continue
-            tensor = tensor.reshape(self.y.shape)
-            found = {name: tensor for name, function in ACTIVATIONS.items()
-                     if torch.allclose(tensor, function(self.y), rtol=1e-5, atol=1e-6)}
-            if found:
-                return found
+            ways = []
+            if tensor.numel() == self.shape.numel():
+                ways.append(self.layout(tensor.reshape(self.shape)))
+            if tensor.shape == self.y.shape:
+                ways.append(tensor)
+            for y in ways:
+                found = {name: y for name, function in ACTIVATIONS.items()
+                         if torch.allclose(y[self.inside], function(self.y)[self.inside],
+                                           rtol=1e-5, atol=1e-6)}
+                if found:
+                    return found
         return {}
+
+    def activate(self, activation, y):
+        self.activation, self.y = activation, y.clone()
+        self.pad()
+
+    def pad(self):
+        """Behind a sequence's own end the recurrent output is zero: `y` is what zeros give."""
+        if self.inside is not ...:
+            self.y[~self.inside] = ACTIVATIONS[self.activation or "none"](self.at_zero)
 
 
 def record(model, args, kwargs):
@@ -215,8 +314,7 @@ def record(model, args, kwargs):
     inner, prefix = _unwrap(model)
     args, kwargs = _argument(args, torch.float32), _argument(kwargs, torch.float32)
     with _plain_torch():
-        replica = _copy(inner, torch.float32)
-        calls, returned = _run(inner, replica, prefix, args, kwargs)
+        calls, returned = _run(inner, _copy(inner, torch.float32), prefix, args, kwargs)
         for call in calls:
             if len(call.heads) != 1:
                 continue
@@ -228,12 +326,12 @@ def record(model, args, kwargs):
                 for parameter in probe.get_submodule(path[len(prefix):]).parameters():
                     parameter.neg_()
                 again, returned_again = _run(inner, probe, prefix, args, kwargs)
+                del probe
                 turned = next(c for c in again if c.path == call.path).heads[path]
                 other = turned.candidates(returned_again)
                 found = {name: y for name, y in found.items() if name in other}
             if len(found) == 1:
-                (head.activation, head.y), = found.items()
-                head.y = head.y.clone()
+                head.activate(*next(iter(found.items())))
     return calls
 
 
@@ -243,30 +341,17 @@ def _run(inner, replica, prefix, args, kwargs):
 
     def on_recurrent(path, original):
         def hook(module, args, kwargs, result):
+            if path in calls:
+                return
             x = args[0] if args else kwargs["input"]
             hx = args[1] if len(args) > 1 else kwargs.get("hx")
-            if isinstance(x, PackedSequence):
-                raise NotImplementedError(
-                    f"{path or type(module).__name__}: called with a PackedSequence, which is not "
-                    "supported yet; give an example that is a padded or a single sequence")
-            if path in calls:
-                calls[path].count += 1
-                return
             state = () if hx is None else tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
-            is_lstm = isinstance(module, (nn.LSTM, nn.LSTMCell))
-            if isinstance(module, CELLS):
-                values = result if is_lstm else (result,)
-                names = ("h_n", "c_n")
-            else:
-                final = result[1] if is_lstm else (result[1],)
-                values, names = (result[0],) + tuple(final), ("output", "h_n", "c_n")
-            call = calls[path] = _Call(path, original, module, x, state, dict(zip(names, values)))
+            results = _results(module, result)
+            call = calls[path] = _Call(path, original, module, x, state, results)
             for where, embedding, tokens, output in embedded:
-                if output.dim() == 3 and not torch.equal(output, x):
-                    # Tokens may be [N, T] where the recurrent module takes [T, N].
-                    tokens, output = tokens.transpose(0, 1), output.transpose(0, 1)
-                if torch.equal(output, x):
-                    call.embedding = (where, embedding, tokens.clone())
+                tokens = call.find_tokens(tokens, output)
+                if tokens is not None:
+                    call.embedding = (where, embedding, tokens)
                     return
         return hook
 
@@ -274,16 +359,16 @@ def _run(inner, replica, prefix, args, kwargs):
         def hook(module, args, kwargs, result):
             x = args[0] if args else kwargs["input"]
             for call in calls.values():
-                head_input = None if path in call.heads else call.match(x)
-                if head_input:
-                    shape = call.head_inputs(call.results)[head_input].shape[:-1]
-                    y = result.reshape(shape + result.shape[-1:]).clone()
-                    call.heads[path] = _Head(original, head_input, y)
+                match = None if path in call.heads else call.match(x)
+                if match:
+                    call.heads[path] = _Head(call, original, module, *match, result)
         return hook
 
     def on_embedding(path, original):
         def hook(module, args, kwargs, result):
-            embedded.append((path, original, args[0] if args else kwargs["input"], result))
+            # With max_norm a lookup gives other numbers than the table holds.
+            if module.max_norm is None:
+                embedded.append((path, original, args[0] if args else kwargs["input"], result))
         return hook
 
     originals = dict(inner.named_modules())
@@ -296,8 +381,6 @@ def _run(inner, replica, prefix, args, kwargs):
             handles.append(module.register_forward_hook(hook, with_kwargs=True))
     try:
         returned = replica(*args, **kwargs)
-    except NotImplementedError:
-        raise
     except Exception as error:
         raise ExportError("the model's forward pass failed on the example, in float32 on the CPU: "
                           f"{type(error).__name__}: {error}") from error
@@ -310,58 +393,301 @@ def _run(inner, replica, prefix, args, kwargs):
     return list(calls.values()), list(_tensors(returned))
 
 
-def golden_tensors(calls):
+def _results(module, result):
+    """What a stack or a cell returned, by the names of goldens."""
+    if isinstance(module, CELLS):
+        return dict(zip(("h_n", "c_n"), result if isinstance(result, tuple) else (result,)))
+    output, final = result
+    final = final if isinstance(final, tuple) else (final,)
+    return dict(zip(("output", "h_n", "c_n"), (output,) + final))
+
+
+def _chain(calls):
+    """Whether the calls are stacks that follow each other, each taking what the last one gave."""
+    return len(calls) > 1 and not any(call.is_cell for call in calls) and all(
+        before.batch_first == call.batch_first
+        and torch.equal(before.results["output"], call.input)
+        and (before.lengths is None) == (call.lengths is None)
+        and (call.lengths is None or torch.equal(before.lengths, call.lengths))
+        for before, call in zip(calls, calls[1:]))
+
+
+# Goldens
+
+
+def golden_tensors(calls, intermediates=False):
     """{name: tensor} of the golden file: float32 values, then the same with `_f64`.
 
-    One recurrent module, called once: `input`, `output`, …; otherwise each name is prefixed with
-    the module's path. `input` is the tokens when an embedding made the module's only input.
+    One recurrent module: `input`, `output`, …; several: each name is prefixed with the module's
+    path. `input` is the tokens when an embedding made the module's only input. Stacks that take
+    what the one before gave have `input`, `output` and `y` of the whole chain beside that, and
+    their float64 values are those of the chain.
     """
-    goldens = {}
-    single = len(calls) == 1 and calls[0].count == 1
+    goldens, single, chain = {}, len(calls) == 1, _chain(calls)
+    wide = None  # what the stack before gave in float64
     for call in calls:
         prefix = f"{call.path}." if call.path and not single else ""
-        tokens = call.embedding[2] if call.embedding and single else None
-        values = {"input": call.input if tokens is None else tokens}
+        first = single or chain and call is calls[0]
+        tokens = call.embedding[2] if call.embedding and first else None
+        if tokens is not None:
+            wide = _embed(call.embedding[1], tokens)
+        with _plain_torch():
+            x = call.input.double() if wide is None else wide
+            double = _double_results(call, x)
+            inner, inner_double = (_intermediates(call, x, double) if intermediates else ({}, {}))
+        values = {"input": call.input if tokens is None or chain else tokens}
+        if call.lengths is not None:
+            values["lengths"] = call.lengths
         values.update(zip(call.names(), call.state))
         values.update(call.results)
         if len(call.heads) == 1:
             values["y"] = next(iter(call.heads.values())).y
-        double = _double_results(call, tokens)
+        values.update(inner)
+        if chain and not torch.equal(x, call.input.double()):
+            values["input_f64"] = x
+        double = {**double, **inner_double}
         values.update({f"{name}_f64": tensor for name, tensor in double.items()})
         goldens.update({prefix + name: tensor for name, tensor in values.items()})
+        if chain:
+            wide = double["output"]  # the next one's input
+            whole = ("input", "lengths") if first else ()
+            whole += ("output", "y", "output_f64", "y_f64") if call is calls[-1] else ()
+            goldens.update({name: values[name] for name in whole if name in values})
+            if first and tokens is not None:
+                goldens["input"] = tokens
     return goldens
 
 
-def _double_results(call, tokens):
-    """The results of `call` from the recorded input, computed by the same modules in float64.
+def _embed(embedding, tokens):
+    """The rows of `tokens` in float64: [..., E]. The table itself may be large: it stays."""
+    if type(embedding).forward is not nn.Embedding.forward or not _is_plain(embedding):
+        with _plain_torch():
+            return _copy(embedding, torch.float64)(tokens)
+    weight = embedding.weight.detach()
+    return nn.functional.embedding(tokens.to(weight.device), weight).to("cpu", torch.float64)
+
+
+def _double_results(call, x):
+    """The results of `call` from the input `x`, computed by the same modules in float64.
 
     Module by module, not by the whole model in float64: an input that an earlier layer computed
     would otherwise differ from the recorded one, and the comparison would measure that layer.
     """
-    with _plain_torch():
-        x = call.input.double()
-        if tokens is not None:
-            x = _copy(call.embedding[1], torch.float64)(tokens)
-        state = tuple(tensor.double() for tensor in call.state)
-        hx = None if not state else state if len(state) == 2 else state[0]
-        result = _copy(call.original, torch.float64)(x, hx)
-        if call.is_cell:
-            values = result if isinstance(result, tuple) else (result,)
+    state = tuple(tensor.double() for tensor in call.state)
+    if call.is_cell or not _is_plain(call.original):
+        results = _apply(_copy(call.original, torch.float64), x, state, call.lengths)
+    else:
+        # A layer at a time, so that no more than one is in memory in float64.
+        layers, directions = call.original.num_layers, 2 if call.original.bidirectional else 1
+        finals = []
+        for layer in range(layers):
+            rows = slice(layer * directions, (layer + 1) * directions)
+            results = _apply(_one_layer(call.original, layer, ("", "_reverse")[:directions],
+                                        torch.float64, call.original.batch_first),
+                             x, tuple(tensor[rows] for tensor in state), call.lengths)
+            x = results["output"]
+            finals.append(results)
+        results = {name: x if name == "output" else torch.cat([final[name] for final in finals])
+                   for name in results}
+    if len(call.heads) == 1:
+        head = next(iter(call.heads.values()))
+        y = _copy(head.original, torch.float64)(call.head_inputs(results)[head.head_input])
+        results["y"] = ACTIVATIONS[head.activation or "none"](y)
+    return results
+
+
+def _apply(module, x, state, lengths):
+    """What `module` makes of `x`, packed where there are lengths, by the names of goldens."""
+    hx = None if not state else state if len(state) == 2 else state[0]
+    if lengths is None:
+        return _results(module, module(x, hx))
+    packed = pack_padded_sequence(x, lengths, module.batch_first, enforce_sorted=False)
+    results = _results(module, module(packed, hx))
+    results["output"], _ = pad_packed_sequence(results["output"], module.batch_first)
+    return results
+
+
+def _is_plain(module):
+    """Whether `module` does what its torch.nn class does with the weights that it holds."""
+    base = _torch_base(module)
+    return (type(module).forward is base.forward and not hasattr(module, "parametrizations")
+            and not module._forward_pre_hooks and not module._forward_hooks)
+
+
+def _one_layer(stack, layer, suffixes, dtype, batch_first):
+    """A module of the same kind that is layer `layer` of `stack`, in the directions `suffixes`.
+
+    Where `suffixes` is ("_reverse",) alone, the result reads forward.
+    """
+    options = {"nonlinearity": stack.nonlinearity} if isinstance(stack, nn.RNN) else {}
+    if stack.proj_size:
+        options["proj_size"] = stack.proj_size
+    inputs = getattr(stack, f"weight_ih_l{layer}").shape[1]
+    # On the meta device nothing is drawn for weights that are replaced at once.
+    module = _torch_base(stack)(inputs, stack.hidden_size, bias=bool(stack.bias),
+                                batch_first=batch_first, bidirectional=len(suffixes) == 2,
+                                device="meta", dtype=dtype, **options)
+    for name, _ in list(module.named_parameters()):
+        kind, reverse = name.split("_l0")
+        suffix = reverse if len(suffixes) == 2 else suffixes[0]
+        weight = getattr(stack, f"{kind}_l{layer}{suffix}").detach().to("cpu", dtype)
+        setattr(module, name, nn.Parameter(weight, requires_grad=False))
+    return module.eval()
+
+
+# Inner layers
+
+
+def _intermediates(call, x, double):
+    """({name: float32 tensor}, {name: float64 tensor}): what stands inside the layers of `call`.
+
+    x       the input in float64
+    double  the results in float64
+    """
+    if call.is_cell:
+        return {}, {}
+    # Large weights make any float32 result wobble, PyTorch's too: by as much it may differ.
+    own = max(_difference(tensor.double(), double[name]) for name, tensor in call.results.items())
+    found = []
+    for given, expected, limit in ((call.input, call.results, max(1e-6, 4 * own)),
+                                   (x, double, max(1e-12, 1e-8 * own))):
+        state = tuple(tensor.to(given.dtype) for tensor in call.state)
+        stack = call.original
+        if not _is_plain(stack):  # its weights are what it makes of them in a call
+            stack = _copy(stack, given.dtype)
+            _apply(stack, given, state, call.lengths)
+        found.append(_replay(call, stack, given, state, expected, limit))
+    return tuple(found)
+
+
+def _replay(call, stack, x, state, expected, limit):
+    """Every layer and direction of `stack` on its own, in the dtype of `x`.
+
+    x         as the call has its input
+    expected  the model's own results; an error if the replay gives others
+
+    Returns, for each layer k, with `_reverse` behind the name for the reverse direction and laid
+    out as `output` is, zeros behind a sequence's own end:
+
+    output_l{k}  [T, N, P or H]  hidden states
+    c_l{k}       [T, N, H]       cell states, LSTM only
+    gates_l{k}   [T, N, G * H]   after their activation, i f g o or r z n; not for nn.RNN
+
+    What the reverse direction computed at step t stands at step t.
+    """
+    is_batched = x.dim() == 3
+    x = x.unsqueeze(1) if not is_batched else x.transpose(0, 1) if call.batch_first else x
+    steps, lanes = x.shape[:2]
+    lengths = torch.full((lanes,), steps) if call.lengths is None else call.lengths
+    inside = (torch.arange(steps)[:, None] < lengths).unsqueeze(-1)
+    count = torch.arange(steps)[:, None].expand(steps, lanes)
+    mirrored = torch.where(inside.squeeze(-1), lengths - 1 - count, count).unsqueeze(-1)
+
+    def turned(tensor):
+        """Each sequence from its own end to its start."""
+        return tensor.gather(0, mirrored.expand(tensor.shape))
+
+    def laid_out(tensor):
+        tensor = tensor.masked_fill(~inside, 0)
+        return (tensor.squeeze(1) if not is_batched else
+                tensor.transpose(0, 1) if call.batch_first else tensor).contiguous()
+
+    def expect(what, value, reference):
+        scale = max(1.0, float(reference.abs().max()))
+        if not _difference(value, reference) <= limit * scale:
+            raise ExportError(
+                f"{call.path or 'the model'}: {what}, replayed in {x.dtype}, is off by "
+                f"{_difference(value, reference):g}, allowed {limit * scale:g}: either its forward "
+                "does more than its torch.nn class, or its weights are so large that the last bit "
+                "decides; export without intermediates")
+
+    sizes = (stack.proj_size or stack.hidden_size, stack.hidden_size)
+    names = ("h_n", "c_n")[:2 if isinstance(stack, nn.LSTM) else 1]
+    state = tuple(tensor if is_batched else tensor.unsqueeze(1) for tensor in state)
+    values, finals = {}, {name: [] for name in names}
+    for layer in range(stack.num_layers):
+        outputs = []
+        for suffix in ("", "_reverse")[:2 if stack.bidirectional else 1]:
+            row = len(finals["h_n"])
+            start = tuple(tensor[row:row + 1] for tensor in state)
+            if not start:
+                start = tuple(x.new_zeros(1, lanes, size) for size in sizes[:len(names)])
+            module = _one_layer(stack, layer, (suffix,), x.dtype, batch_first=False)
+            given = turned(x) if suffix else x
+            results = _apply(module, given, start, None if call.lengths is None else lengths)
+            inner = _equations(module, given, start, results["output"])
+            what = f"layer {layer}{suffix.replace('_', ' ')}"
+            ends = (lengths - 1, torch.arange(lanes))
+            expect(what, inner["output"].masked_fill(~inside, 0), results["output"])
+            expect(f"{what}, final state", inner["output"][ends], results["h_n"][0])
+            if "c" in inner:
+                expect(f"{what}, final cell state", inner["c"][ends], results["c_n"][0])
+            for name in names:
+                finals[name].append(results[name])
+            inner["output"] = results["output"]
+            back = {name: turned(value) if suffix else value for name, value in inner.items()}
+            values.update({f"{name}_l{layer}{suffix}": laid_out(value)
+                           for name, value in back.items()})
+            outputs.append(back["output"])
+            del module  # before the next one is made
+        x = torch.cat(outputs, dim=-1)
+    expect("output", laid_out(x), expected["output"])
+    for name in names:
+        final = torch.cat(finals[name])
+        expect(name, final if is_batched else final.squeeze(1), expected[name])
+    return values
+
+
+def _equations(module, x, state, output):
+    """The equations of a one-layer module, step by step: {output, c, gates}, [T, N, ·] each.
+
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html, and GRU and RNN there.
+
+    x       [T, N, I]
+    state   (h_0,) or (h_0, c_0), [1, N, ·]
+    output  what the module gave: each step starts from its hidden state, because in a network with
+            large weights two runs that differ in the last bit grow apart
+    """
+    linear = nn.functional.linear
+    biases = (module.bias_ih_l0, module.bias_hh_l0) if module.bias else (None, None)
+    c = state[-1][0]
+    collected = []
+    for step, h in zip(x, torch.cat((state[0], output[:-1]))):
+        a = linear(step, module.weight_ih_l0, biases[0])
+        b = linear(h, module.weight_hh_l0, biases[1])
+        if isinstance(module, nn.LSTM):
+            i, f, g, o = (a + b).chunk(4, dim=-1)
+            i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+            c = f * c + i * g
+            h = o * torch.tanh(c)
+            if module.proj_size:
+                h = linear(h, module.weight_hr_l0)
+            collected.append((h, c, torch.cat((i, f, g, o), dim=-1)))
+        elif isinstance(module, nn.GRU):
+            (a_r, a_z, a_n), (b_r, b_z, b_n) = a.chunk(3, dim=-1), b.chunk(3, dim=-1)
+            r, z = torch.sigmoid(a_r + b_r), torch.sigmoid(a_z + b_z)
+            n = torch.tanh(a_n + r * b_n)
+            h = (1 - z) * n + z * h
+            collected.append((h, torch.cat((r, z, n), dim=-1)))
         else:
-            final = result[1] if isinstance(result[1], tuple) else (result[1],)
-            values = (result[0],) + final
-        results = dict(zip(call.results, values))
-        if len(call.heads) == 1:
-            head = next(iter(call.heads.values()))
-            y = _copy(head.original, torch.float64)(call.head_inputs(results)[head.head_input])
-            results["y"] = ACTIVATIONS[head.activation or "none"](y)
-        return results
+            h = torch.tanh(a + b) if module.nonlinearity == "tanh" else torch.relu(a + b)
+            collected.append((h,))
+    names = {nn.LSTM: ("output", "c", "gates"), nn.GRU: ("output", "gates"), nn.RNN: ("output",)}
+    return {name: torch.stack(values)
+            for name, values in zip(names[type(module)], zip(*collected))}
+
+
+def _difference(a, b):
+    """The largest |a - b|; none between equal infinities or NaN."""
+    same = (a == b) | (a.isnan() & b.isnan())
+    return float(torch.where(same, 0, (a - b).abs()).max())
 
 
 def _facts(calls):
     """What the forward pass told about the head and the embedding: {attribute: text}.
 
     Unprefixed where one recurrent module has a head, else prefixed with that module's path.
+    `chain` is there where several stacks follow each other: their paths, a JSON array.
     """
     facts = {}
     with_head = [call for call in calls if len(call.heads) == 1]
@@ -372,7 +698,10 @@ def _facts(calls):
         facts[prefix + "head_input"] = head.head_input
         if head.activation:
             facts[prefix + "head_activation"] = head.activation
-    if len(calls) == 1 and calls[0].embedding:
+    chain = _chain(calls)
+    if chain:
+        facts["chain"] = _json([call.path for call in calls])
+    if calls and calls[0].embedding and (chain or len(calls) == 1):
         facts["embedding"] = calls[0].embedding[0]
     return facts
 
@@ -395,33 +724,41 @@ def _unwrap(model):
 def _copy(module, dtype):
     """A copy of `module` on the CPU in `dtype`, in eval mode."""
     memo = {}
-
-    def detach(value):
-        # A tensor with a gradient history, such as a hidden state kept on the module, refuses
-        # to be deep-copied.
-        if isinstance(value, torch.Tensor):
-            if not value.is_leaf:
-                memo[id(value)] = value.detach().clone()
-        elif isinstance(value, (list, tuple)):
-            for item in value:
-                detach(item)
-        elif isinstance(value, dict):
-            for item in value.values():
-                detach(item)
-
-    for child in module.modules():
-        detach(vars(child))
     try:
+        for child in module.modules():
+            _prepare(vars(child), dtype, memo)
         replica = copy.deepcopy(module, memo)
     except Exception as error:
         raise ExportError(f"{type(module).__name__} cannot be copied: {error}") from error
     return replica.to(device="cpu", dtype=dtype).eval()
 
 
+def _prepare(value, dtype, memo):
+    """Put into `memo`, for copy.deepcopy, the copies of the tensors in `value` that it makes badly.
+
+    A function of its own: one that is nested and calls itself keeps `memo`, and with it the whole
+    copy of a model, in memory until the garbage collector comes by.
+    """
+    if isinstance(value, torch.Tensor):
+        if id(value) in memo:
+            return
+        if not value.is_leaf:
+            # With a gradient history, such as a hidden state kept on the module, deepcopy refuses.
+            memo[id(value)] = value.detach().clone()
+        elif type(value) is nn.Parameter and value.is_floating_point():
+            # Straight to where it is to be: one copy, in one dtype, and none on the GPU.
+            data = value.detach().to("cpu", dtype, copy=True)
+            memo[id(value)] = nn.Parameter(data, requires_grad=False)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _prepare(item, dtype, memo)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _prepare(item, dtype, memo)
+
+
 def _argument(value, dtype):
     """`value` with every tensor on the CPU, the floating ones in `dtype`."""
-    if isinstance(value, PackedSequence):
-        raise NotImplementedError("the example holds a PackedSequence, which is not supported yet")
     if isinstance(value, torch.Tensor):
         value = value.detach().to("cpu")
         return value.to(dtype) if value.is_floating_point() else value
@@ -607,7 +944,7 @@ def main(arguments=None):
     args = _parser().parse_args(arguments)
     try:
         summary = _run_command(args)
-    except (ExportError, NotImplementedError, OSError) as error:
+    except (ExportError, OSError) as error:
         text = str(error)
         if getattr(error, "filename", None) and error.strerror:
             text = f"{error.filename}: {error.strerror}"
@@ -640,7 +977,8 @@ def _run_command(args):
         metadata[key] = value if equals else _fail(f"--metadata {item}: expected KEY=VALUE")
     drawn = bool(args.shape) or not args.state_dict
     return export(model, args.output, tuple(inputs) or None, golden=args.golden,
-                  metadata=metadata, seed=args.seed if drawn else None)
+                  metadata=metadata, seed=args.seed if drawn else None,
+                  intermediates=args.intermediates)
 
 
 def _fail(message):
@@ -751,6 +1089,9 @@ In a training script: from export_pytorch import export; export(model, "model.h5
                         help="golden file (default: OUTPUT with .golden before its extension)")
     golden.add_argument("--no-golden", dest="golden", action="store_false", default=None,
                         help="write the model file only")
+    parser.add_argument("--intermediates", action="store_true",
+                        help="the golden file also gets the hidden states, cell states and gates "
+                             "of every layer and direction")
     parser.add_argument("--seed", metavar="S", type=int, default=0,
                         help="torch.manual_seed before the model is built and before the input is "
                              "drawn (default 0)")

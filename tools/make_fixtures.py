@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from export_pytorch import export  # noqa: E402
@@ -31,7 +32,8 @@ FIXTURES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 # Outputs differ between machines in the order of a sum; weights and inputs do not.
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
-RECORDED = ("input", "h_0", "c_0")
+RECORDED = ("input", "lengths", "h_0", "c_0")
+OTHERS = ("char-model",)  # made by train_charmodel.py
 KINDS = {"rnn-tanh": nn.RNN, "rnn-relu": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -101,6 +103,159 @@ class FinalState(nn.Module):
         return self.head(self.rnn(x)[1][-1])
 
 
+class Packed(nn.Module):
+    """A recurrent stack on sequences of different lengths, and a head named `scores`.
+
+    x        [N, T, I] with batch_first, else [T, N, I]
+    lengths  [N], in any order
+    """
+
+    def __init__(self, rnn, head_input, size=3):
+        super().__init__()
+        self.rnn = rnn
+        self.head_input = head_input
+        self.scores = nn.Linear(rnn.hidden_size * (2 if rnn.bidirectional else 1), size)
+
+    def forward(self, x, lengths):
+        first = self.rnn.batch_first
+        packed = pack_padded_sequence(x, lengths, first, enforce_sorted=False)
+        output, state = self.rnn(packed)
+        h_n = state[0] if isinstance(self.rnn, nn.LSTM) else state
+        # Some pad to the input's steps, which may be more than the longest sequence has.
+        output, lengths = pad_packed_sequence(output, first, total_length=x.shape[int(first)])
+        if self.head_input == "all":
+            return torch.tanh(self.scores(output))
+        if self.head_input == "last":
+            lanes = torch.arange(len(lengths))
+            return self.scores(output[lanes, lengths - 1] if first else output[lengths - 1, lanes])
+        return self.scores(torch.cat((h_n[-2], h_n[-1]), dim=-1))
+
+
+class Sequel(nn.Module):
+    """The LSTM of `EncoderDecoder` and what stands around it."""
+
+    def __init__(self, inputs, hidden, layers, bidirectional=False):
+        super().__init__()
+        self.rnn = nn.LSTM(inputs, hidden, layers, bidirectional=bidirectional)
+
+    def forward(self, x, state=None):
+        return self.rnn(x, state)
+
+
+class EncoderDecoder(nn.Module):
+    """Two LSTMs, `encoder.rnn` and `decoder.rnn`, that do not follow each other by their sizes."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = Sequel(4, 6, 2, bidirectional=True)
+        self.decoder = Sequel(3, 5, 1)
+        self.generator = nn.Linear(5, 3)
+
+    def forward(self, source, target):
+        _, (h_n, c_n) = self.encoder(source)
+        state = tuple(tensor.mean(dim=0, keepdim=True)[..., :5] for tensor in (h_n, c_n))
+        return self.generator(self.decoder(target, state)[0])
+
+
+class StackedKinds(nn.Module):
+    """GRU, then LSTM, then a head on every step: 4 to 6, 6 to 5, 5 to 3."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(4, 6)
+        self.lstm = nn.LSTM(6, 5, 2)
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return torch.sigmoid(self.head(self.lstm(self.gru(x)[0])[0]))
+
+
+class StackedTokens(nn.Module):
+    """Embedding, bidirectional LSTM, GRU and a head on h_n: tokens [N, T] to [N, O]."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4)
+        self.lower = nn.LSTM(4, 3, batch_first=True, bidirectional=True)
+        self.upper = nn.GRU(6, 5, batch_first=True)
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, tokens):
+        return self.head(self.upper(self.lower(self.embedding(tokens))[0])[1][-1])
+
+
+class ConvolutionGRU(nn.Module):
+    """Convolution and normalisation over [N, 3, T], bidirectional GRU, a head on every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(3, 4, kernel_size=3, padding=1)
+        self.norm = nn.BatchNorm1d(4)
+        self.gru = nn.GRU(4, 5, batch_first=True, bidirectional=True)
+        self.fc = nn.Linear(10, 2)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.conv(x)))
+        return self.fc(self.gru(x.transpose(1, 2))[0])
+
+
+class CellLoop(nn.Module):
+    """Two cells in a loop over x [T, N, 3], the second on top of the first."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.cells = nn.ModuleList([cell(3, 5), cell(5, 4)])
+
+    def forward(self, x, *states):
+        states, outputs = list(states), []
+        for step in x:
+            for index, cell in enumerate(self.cells):
+                states[index] = cell(step, states[index])
+                step = states[index][0] if isinstance(states[index], tuple) else states[index]
+            outputs.append(step)
+        return torch.stack(outputs)
+
+
+class CharModel(nn.Module):
+    """Embedding, LSTM and a head on every step: tokens [N, T] or [T] to logits [..., V]."""
+
+    def __init__(self, characters=11):
+        super().__init__()
+        self.embed = nn.Embedding(characters, 4)
+        self.rnn = nn.LSTM(4, 6, 2, batch_first=True)
+        self.to_characters = nn.Linear(6, characters)
+
+    def forward(self, tokens):
+        return self.to_characters(self.rnn(self.embed(tokens))[0])
+
+
+class TokenClassifier(nn.Module):
+    """Embedding, GRU and a softmax over a head on h_n: tokens [T, N] to [N, O]."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(7, 5)
+        self.encoder = nn.GRU(5, 6)
+        self.decide = nn.Linear(6, 3)
+
+    def forward(self, tokens):
+        return torch.softmax(self.decide(self.encoder(self.tokens(tokens))[1][-1]), dim=-1)
+
+
+class PackedTokens(nn.Module):
+    """Embedding, packed bidirectional GRU, a head on every step: tokens [N, T] to [N, T, O]."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(8, 4, padding_idx=0)
+        self.rnn = nn.GRU(4, 5, batch_first=True, bidirectional=True)
+        self.tag = nn.Linear(10, 3)
+
+    def forward(self, tokens, lengths):
+        packed = pack_padded_sequence(self.embedding(tokens), lengths, True, enforce_sorted=False)
+        return self.tag(pad_packed_sequence(self.rnn(packed)[0], batch_first=True)[0])
+
+
 class Wrapped(nn.Module):
     """Puts `module.` before every name, as nn.DataParallel does."""
 
@@ -142,22 +297,26 @@ def example(module, steps, batch, state=False):
 CASES = {}
 
 
-def case(name, build):
-    """`build()` gives (model, positional arguments of its forward)."""
+def case(name, build, **options):
+    """`build()` gives (model, positional arguments of its forward); `options` go to export()."""
     assert name not in CASES, name
-    CASES[name] = build
+    CASES[name] = build, options
 
 
 def bare(name, kind, inputs, hidden, layers=1, *, steps=5, batch=3, state=False, dtype=None,
-         **options):
-    """A case whose model is a bare stack."""
+         lengths=None, intermediates=False, **options):
+    """A case whose model is a bare stack; with `lengths` its input is packed."""
 
     def build():
         module = stack(kind, inputs, hidden, layers, **options)
-        args = example(module, steps, batch, state)
+        args = example(module, steps, len(lengths) if lengths else batch, state)
+        if lengths:
+            is_sorted = lengths == sorted(lengths, reverse=True)
+            args = (pack_padded_sequence(args[0], torch.tensor(lengths), module.batch_first,
+                                         enforce_sorted=is_sorted),) + args[1:]
         return (module.to(dtype) if dtype else module), args
 
-    case(name, build)
+    case(name, build, intermediates=intermediates)
 
 
 def headed(name, make, *shape):
@@ -250,6 +409,107 @@ headed("head-tanh", lambda: Headed(nn.RNN(4, 6, batch_first=True), nn.Tanh()), 3
 headed("head-unbatched", lambda: Headed(nn.LSTM(1, 6), nn.Identity(), size=1), 7, 1)
 headed("wrapped-module", lambda: Wrapped(Tagger()), 5, 3, 4)
 
+for _kind, _way in itertools.product(SIZES, ("uni", "bi")):
+    bare(f"lengths-{_kind}-{_way}", _kind, *SIZES[_kind], 2, bidirectional=_way == "bi",
+         lengths=[2, 5, 1, 4])
+bare("lengths-sorted", "lstm", 4, 5, lengths=[5, 3, 3, 1], bidirectional=True)
+bare("lengths-equal", "gru", 4, 5, 2, lengths=[5, 5], state=True)
+bare("lengths-one-lane", "rnn-relu", 4, 5, lengths=[5], bidirectional=True)
+bare("lengths-lstm-state", "lstm", 3, 5, 2, lengths=[1, 4, 5], state=True)
+bare("lengths-gru-state-bi", "gru", 3, 5, 2, lengths=[3, 5, 1], state=True, bidirectional=True)
+bare("lengths-lstm-batch-first-bi", "lstm", 4, 5, 2, lengths=[3, 1, 5], state=True,
+     batch_first=True, bidirectional=True)
+bare("lengths-rnn-batch-first", "rnn-tanh", 4, 5, 2, lengths=[1, 5, 2], batch_first=True)
+bare("lengths-lstm-proj-bi", "lstm", 4, 6, 2, lengths=[2, 5, 3], state=True, proj_size=3,
+     bidirectional=True)
+bare("lengths-many-lanes", "lstm", 6, 18, lengths=[5 * _k % 7 + 1 for _k in range(19)], steps=7,
+     bidirectional=True)
+
+
+def packed(name, make, lengths):
+    """A model called with x, padded to two steps more than the longest sequence, and lengths."""
+
+    def build():
+        model = make()
+        steps, lanes = max(lengths) + 2, len(lengths)
+        shape = (lanes, steps) if model.rnn.batch_first else (steps, lanes)
+        return model, (torch.randn(shape + (model.rnn.input_size,)), torch.tensor(lengths))
+
+    case(name, build)
+
+
+packed("packed-last", lambda: Packed(nn.GRU(4, 5, batch_first=True), "last"), [2, 4, 1])
+packed("packed-last-bi", lambda: Packed(nn.LSTM(4, 5, bidirectional=True), "last"), [2, 4, 1])
+packed("packed-all", lambda: Packed(nn.LSTM(4, 5, batch_first=True), "all"), [3, 1, 4])
+packed("packed-h-n", lambda: Packed(nn.GRU(4, 5, 2, bidirectional=True), "h_n"), [1, 4, 3])
+
+bare("intermediates-lstm-proj-bi", "lstm", 4, 6, 2, proj_size=3, bidirectional=True, state=True,
+     intermediates=True)
+bare("intermediates-gru", "gru", 4, 5, 2, state=True, intermediates=True)
+bare("intermediates-gru-nobias-bi", "gru", 4, 5, 2, bias=False, bidirectional=True,
+     batch_first=True, intermediates=True)
+bare("intermediates-rnn", "rnn-tanh", 3, 5, 2, bidirectional=True, intermediates=True)
+bare("intermediates-unbatched", "lstm", 4, 5, 2, batch=None, state=True, intermediates=True)
+bare("intermediates-lengths", "lstm", 4, 5, 2, lengths=[2, 5, 1], bidirectional=True, state=True,
+     intermediates=True)
+bare("intermediates-lengths-batch-first", "gru", 4, 5, 2, lengths=[4, 1, 5], bidirectional=True,
+     batch_first=True, intermediates=True)
+
+case("encoder-decoder", lambda: (EncoderDecoder(), (torch.randn(5, 2, 4), torch.randn(4, 2, 3))))
+case("stacked-kinds", lambda: (StackedKinds(), (torch.randn(5, 3, 4),)))
+case("stacked-tokens", lambda: (StackedTokens(), (torch.randint(9, (3, 5)),)))
+
+
+def convolution():
+    """With statistics in the normalisation that are not those of a new module."""
+    model = ConvolutionGRU()
+    with torch.no_grad():
+        model.norm.running_mean.copy_(torch.randn(4) / 4)
+        model.norm.running_var.copy_(torch.rand(4) + 0.5)
+    return model, (torch.randn(2, 3, 6),)
+
+
+case("convolution-gru", convolution)
+
+
+def cell(name, make, *shapes, state=()):
+    """A case whose model is a cell: its input has the first shape, its state the others."""
+    case(name, lambda: (make(), (torch.randn(shapes[0]),) + (
+        (tuple(map(torch.randn, state)) if len(state) > 1 else torch.randn(state[0]),)
+        if state else ())))
+
+
+cell("cell-lstm", lambda: nn.LSTMCell(4, 5), (3, 4), state=((3, 5), (3, 5)))
+cell("cell-lstm-no-state", lambda: nn.LSTMCell(4, 5), (3, 4))
+cell("cell-gru", lambda: nn.GRUCell(4, 5), (3, 4), state=((3, 5),))
+cell("cell-gru-nobias", lambda: nn.GRUCell(4, 5, bias=False), (3, 4), state=((3, 5),))
+cell("cell-rnn-relu", lambda: nn.RNNCell(4, 5, nonlinearity="relu"), (3, 4), state=((3, 5),))
+cell("cell-lstm-unbatched", lambda: nn.LSTMCell(4, 5), (4,), state=((5,), (5,)))
+case("cells-lstm", lambda: (CellLoop(nn.LSTMCell), (
+    torch.randn(4, 2, 3), (torch.randn(2, 5), torch.randn(2, 5)),
+    (torch.randn(2, 4), torch.randn(2, 4)))))
+case("cells-gru", lambda: (CellLoop(nn.GRUCell), (
+    torch.randn(4, 2, 3), torch.randn(2, 5), torch.randn(2, 4))))
+
+case("tokens-lstm", lambda: (CharModel(), (torch.randint(11, (2, 6)),)))
+case("tokens-unbatched", lambda: (CharModel(), (torch.randint(11, (6,)),)))
+case("tokens-gru-softmax", lambda: (TokenClassifier(), (torch.randint(7, (5, 3)),)))
+case("tokens-lengths", lambda: (PackedTokens(), (torch.randint(1, 8, (3, 6)),
+                                                 torch.tensor([2, 6, 3]))))
+case("tokens-float64", lambda: (CharModel().double(), (torch.randint(11, (2, 6)),)))
+case("tokens-bfloat16", lambda: (CharModel().bfloat16(), (torch.randint(11, (2, 6)),)))
+
+
+def mixed_dtypes():
+    """An embedding in bfloat16 before a GRU in float64, as a half-converted model has them."""
+    model = TokenClassifier()
+    model.tokens.bfloat16()
+    model.encoder.double()
+    return model, (torch.randint(7, (5, 3)),)
+
+
+case("tokens-mixed-dtypes", mixed_dtypes)
+
 
 # Making and checking
 
@@ -259,11 +519,12 @@ def make(name, folder):
     # The two layouts of the worked example share their seed: same weights, same sequences.
     seed = zlib.crc32(("example" if name.startswith("example-") else name).encode()) % 2**31
     torch.manual_seed(seed)
-    model, args = CASES[name]()
+    build, options = CASES[name]
+    model, args = build()
     target = os.path.join(folder, name)
     os.makedirs(target, exist_ok=True)
     export(model, os.path.join(target, "model.h5"), args, seed=seed,
-           golden=os.path.join(target, "golden.h5"))
+           golden=os.path.join(target, "golden.h5"), **options)
 
 
 def check_worked_example(folder):
@@ -334,7 +595,8 @@ def check(names):
             for line in found:
                 print(line)
             agree += not found
-    unknown = sorted(set(os.listdir(FIXTURES)) - set(CASES)) if len(names) == len(CASES) else []
+    unknown = set(os.listdir(FIXTURES)) - set(CASES) - set(OTHERS)
+    unknown = sorted(unknown) if len(names) == len(CASES) else []
     for name in unknown:
         print(f"{name}: no such case in this script")
     print(f"{agree} of {len(names)} cases agree")
@@ -358,8 +620,9 @@ def main():
         return 0
     if args.check:
         return check(names)
-    if not args.only:
-        shutil.rmtree(FIXTURES, ignore_errors=True)
+    if not args.only and os.path.isdir(FIXTURES):
+        for name in set(os.listdir(FIXTURES)) - set(OTHERS):
+            shutil.rmtree(os.path.join(FIXTURES, name))
     for name in names:
         make(name, FIXTURES)
     if not args.only:

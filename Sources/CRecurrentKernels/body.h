@@ -106,15 +106,24 @@ INLINE void STRATA_NAME(multiply)(const int lanes, const float *weights, size_t 
 
 // MARK: Layers
 
-// One step of `lanes` lanes. `next` receives h, or o * tanh(c) where a projection follows.
+// Stores the units of a panel that exist.
+INLINE void STRATA_NAME(store_units)(float *target, VECTOR values, size_t unit, size_t size) {
+  memcpy(target + unit, &values,
+         (size - unit < STRATA_PANEL ? size - unit : STRATA_PANEL) * sizeof(float));
+}
+
+// One step of `lanes` lanes. `next` receives h, or o * tanh(c) where a projection follows; `cells`
+// and `gates` what goes on inside, or are NULL.
 INLINE void STRATA_NAME(step)(const strata_layer *layer, const strata_cell kind, const int lanes,
                               const float *const *input, const float *const *hidden,
-                              float *const *cell, float *const *next) {
+                              float *const *cell, float *const *next, float *const *cells,
+                              float *const *gate_values) {
   const int gates = kind == STRATA_LSTM ? 4 : kind == STRATA_GRU ? 3 : 1;
   const int accumulators = kind == STRATA_GRU ? 4 : gates;
   const float *weights = layer->weights;
   const size_t inputs = layer->input_size, states = layer->state_size;
-  for (size_t unit = 0; unit < layer->hidden_size; unit += STRATA_PANEL) {
+  const size_t units = layer->hidden_size;
+  for (size_t unit = 0; unit < units; unit += STRATA_PANEL) {
     // The hidden terms of a GRU's n are a sum of their own: r multiplies them alone.
     VECTOR sums[4 * 4], hidden_n[4];
     for (int lane = 0; lane < lanes; lane++)
@@ -138,6 +147,11 @@ INLINE void STRATA_NAME(step)(const strata_layer *layer, const strata_cell kind,
         VECTOR z = STRATA_NAME(sigmoid)(sums[lane * 3 + 1]);
         VECTOR n = STRATA_NAME(tanh)(fma_(r, sums[lane * 3 + 2], input_n[lane]));
         store(next[lane] + unit, fma_(z, load(hidden[lane] + unit) - n, n));
+        if (gate_values) {
+          STRATA_NAME(store_units)(gate_values[lane], r, unit, units);
+          STRATA_NAME(store_units)(gate_values[lane] + units, z, unit, units);
+          STRATA_NAME(store_units)(gate_values[lane] + 2 * units, n, unit, units);
+        }
       }
     } else {
       STRATA_NAME(accumulate)(sums, gates, lanes, weights, hidden, states);
@@ -151,6 +165,13 @@ INLINE void STRATA_NAME(step)(const strata_layer *layer, const strata_cell kind,
           VECTOR c = fma_(f, load(cell[lane] + unit), i * g);
           store(cell[lane] + unit, c);
           store(next[lane] + unit, o * STRATA_NAME(tanh)(c));
+          if (cells) STRATA_NAME(store_units)(cells[lane], c, unit, units);
+          if (gate_values) {
+            STRATA_NAME(store_units)(gate_values[lane], i, unit, units);
+            STRATA_NAME(store_units)(gate_values[lane] + units, f, unit, units);
+            STRATA_NAME(store_units)(gate_values[lane] + 2 * units, g, unit, units);
+            STRATA_NAME(store_units)(gate_values[lane] + 3 * units, o, unit, units);
+          }
         } else {
           store(next[lane] + unit,
                 kind == STRATA_RNN_TANH ? STRATA_NAME(tanh)(*sum) : STRATA_NAME(relu)(*sum));
@@ -167,43 +188,51 @@ INLINE void STRATA_NAME(step)(const strata_layer *layer, const strata_cell kind,
 INLINE void STRATA_NAME(run_lanes)(const strata_layer *layer, const strata_cell kind,
                                    const int lanes, size_t steps, size_t first,
                                    strata_const_rows input, strata_rows output, float *hidden,
-                                   float *cell, float *scratch) {
+                                   float *cell, float *scratch, const strata_inside *inside) {
   const size_t hidden_row = PADDED(layer->state_size), cell_row = PADDED(layer->hidden_size);
   const size_t scratch_row = hidden_row > cell_row ? hidden_row : cell_row;
   const float *x[4];
-  float *h[4], *c[4], *m[4], *next[4];
+  float *h[4], *c[4], *m[4], *next[4], *cells[4], *gates[4];
+  const bool wants_cells = inside && inside->cells.base;
+  const bool wants_gates = inside && inside->gates.base;
   for (int lane = 0; lane < lanes; lane++) {
     x[lane] = input.base + (ptrdiff_t)(first + lane) * input.lane_stride;
     h[lane] = hidden + (first + lane) * hidden_row;
     c[lane] = kind == STRATA_LSTM ? cell + (first + lane) * cell_row : NULL;
     next[lane] = scratch + (first + lane) * 2 * scratch_row;
     m[lane] = next[lane] + scratch_row;
+    if (wants_cells)
+      cells[lane] = inside->cells.base + (ptrdiff_t)(first + lane) * inside->cells.lane_stride;
+    if (wants_gates)
+      gates[lane] = inside->gates.base + (ptrdiff_t)(first + lane) * inside->gates.lane_stride;
   }
   for (size_t step = 0; step < steps; step++) {
-    if (layer->projection) {
-      STRATA_NAME(step)(layer, kind, lanes, x, (const float *const *)h, c, m);
+    STRATA_NAME(step)(layer, kind, lanes, x, (const float *const *)h, c,
+                      layer->projection ? m : next, wants_cells ? cells : NULL,
+                      wants_gates ? gates : NULL);
+    if (layer->projection)
       STRATA_NAME(multiply)(lanes, layer->projection, layer->hidden_size, layer->state_size,
                             (const float *const *)m, next);
-    } else {
-      STRATA_NAME(step)(layer, kind, lanes, x, (const float *const *)h, c, next);
-    }
     for (int lane = 0; lane < lanes; lane++) {
       memcpy(h[lane], next[lane], hidden_row * sizeof(float));
       memcpy(output.base + (ptrdiff_t)step * output.step_stride +
                  (ptrdiff_t)(first + lane) * output.lane_stride,
              h[lane], layer->state_size * sizeof(float));
       x[lane] += input.step_stride;
+      if (wants_cells) cells[lane] += inside->cells.step_stride;
+      if (wants_gates) gates[lane] += inside->gates.step_stride;
     }
   }
 }
 
 static void STRATA_NAME(run_layer)(const strata_layer *layer, size_t steps, size_t lanes,
                                    strata_const_rows input, strata_rows output, float *hidden,
-                                   float *cell, float *scratch) {
+                                   float *cell, float *scratch, const strata_inside *inside) {
   size_t lane = 0;
-#define RUN(kind, count)                                                                      \
-  for (; lane + (count) <= lanes; lane += (count))                                            \
-  STRATA_NAME(run_lanes)(layer, kind, count, steps, lane, input, output, hidden, cell, scratch)
+#define RUN(kind, count)                                                                       \
+  for (; lane + (count) <= lanes; lane += (count))                                             \
+  STRATA_NAME(run_lanes)(layer, kind, count, steps, lane, input, output, hidden, cell, scratch, \
+                         inside)
 #define CASE(kind) \
   case kind:       \
     RUN(kind, 4);  \

@@ -1,5 +1,6 @@
 #include "CRecurrentKernels.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #if defined(__x86_64__)

@@ -123,16 +123,16 @@ extension CheckpointContents {
   ///
   /// Tensors are read, converted and written a piece at a time. Before the file gets its name it is
   /// read back: directory and every tensor must be what was written.
-  /// - Throws: `sameFile` when `source`, the file that the contents come from, is the target;
+  /// - Throws: `sameFile` when the target is one of `sources`, the files that the contents come from;
   ///   `exists`, `notWritable`, `dtypeUnsupported`, `badName`, and what reading a tensor throws.
   public func write(
     to path: String, format: any CheckpointFormat, options: WriteOptions = WriteOptions(),
-    source: String? = nil
+    sources: [String] = []
   ) throws(CheckpointError) {
-    if let source, let target = FileDescriptor.status(of: path),
-      target.identity == FileDescriptor.status(of: source)?.identity
-    {
-      throw CheckpointError(.sameFile, file: path, "input and output are the same file")
+    if let target = FileDescriptor.status(of: path)?.identity {
+      for source in sources where FileDescriptor.status(of: source)?.identity == target {
+        throw CheckpointError(.sameFile, file: path, "the target is the same file as \(source)")
+      }
     }
     let file = try AtomicFile(path, replacingExisting: options.replacesExisting)
     let checksums: [UInt32]

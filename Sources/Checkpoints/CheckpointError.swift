@@ -138,6 +138,12 @@ extension CheckpointError.Code {
   public static let modelInvalid = Self(rawValue: "modelInvalid")
   /// The model needs the whole sequence in one call.
   public static let notStreamable = Self(rawValue: "notStreamable")
+  /// A token is not in the vocabulary.
+  public static let tokenOutOfRange = Self(rawValue: "tokenOutOfRange")
+  /// A saved state is damaged, or is that of another model.
+  public static let stateMismatch = Self(rawValue: "stateMismatch")
+  /// A model's results are not its goldens'.
+  public static let notVerified = Self(rawValue: "notVerified")
   /// A golden does not fit the model.
   public static let goldenMismatch = Self(rawValue: "goldenMismatch")
 }

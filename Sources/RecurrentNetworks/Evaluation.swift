@@ -1,29 +1,36 @@
 public import Checkpoints
 
-// Running a model on tensors in PyTorch's shapes, by the names of goldens: `input`, `h_0`, `c_0` in,
-// `output`, `h_n`, `c_n`, `y` out.
+// Running a model on tensors in PyTorch's shapes, by the names of goldens: `input`, `h_0`, `c_0` and
+// `lengths` in; `output`, `h_n`, `c_n`, `y` and what goes on inside layers out.
 
 extension SequenceModel {
   /// Runs the model on named tensors.
   /// - Parameters:
   ///   - inputs: `input` as [steps, batch, I], [batch, steps, I] in a batch-first model, or [steps, I];
-  ///     `h_0` and `c_0` as PyTorch takes them, absent for zeros. In a model of several stacks, states
-  ///     are called `STACK.h_0`.
+  ///     without I and as integers for a model with an embedding; [batch, I] or [I] for a cell. `h_0` and
+  ///     `c_0` as PyTorch takes them, absent for `initial`; in a model of several stacks they are called
+  ///     `STACK.h_0`. `lengths` as [batch], absent when all sequences are as long as the input.
+  ///   - prefix: What stands before the names, `encoder.rnn.`.
+  ///   - initial: The state of stacks without `h_0`.
   ///   - threads: How many threads share the sequences of a batch.
   ///   - chunk: How many steps go through the model in one call; nil for all.
+  ///   - allLayers: Whether `output_l0`, `c_l0`, `gates_l0_reverse`, … are given as well.
   /// - Returns: `output`, `h_n`, `c_n` of an LSTM, and `y` of a model with a head, in float32 and in
-  ///   PyTorch's shapes; with the prefix that `input` has.
-  /// - Throws: `goldenMismatch` when a tensor is missing or does not fit, `notStreamable` when `chunk`
-  ///   is given for a bidirectional model.
+  ///   PyTorch's shapes, under `prefix`.
+  /// - Throws: `goldenMismatch` when a tensor is missing or does not fit, `tokenOutOfRange`,
+  ///   `notStreamable` when `chunk` is given for a bidirectional model or with lengths.
   public func evaluate(
-    _ inputs: StateDict, threads: Int = 1, chunk: Int? = nil
+    _ inputs: StateDict, prefix: String = "", initial: InitialState = .zero, threads: Int = 1,
+    chunk: Int? = nil, allLayers: Bool = false
   ) throws(CheckpointError) -> StateDict {
-    let call = try EvaluationCall(inputs, blueprint)
-    if chunk != nil, blueprint.isBidirectional {
+    let call = try EvaluationCall(inputs, prefix: prefix, blueprint)
+    if chunk != nil, blueprint.isBidirectional || call.lengths != nil {
       throw CheckpointError(
-        .notStreamable, "a bidirectional model takes the whole sequence in one call")
+        .notStreamable,
+        "a bidirectional model, and an input with lengths, takes the whole sequence in one call")
     }
     let session = makeSession(batchSize: call.batchSize, threads: threads)
+    session.reset(to: initial)
     var states = session.state
     for index in states.indices {
       if let hidden = call.hidden[index] { states[index].hidden = try hidden.floats() }
@@ -31,162 +38,237 @@ extension SequenceModel {
     }
     session.state = states
 
-    var pieces = EvaluationOutput<Float>(call, blueprint)
-    let input = try call.input.floats()
+    var results = EvaluationResults<Float>(call, blueprint)
     for start in stride(from: 0, to: call.steps, by: chunk ?? call.steps) {
       let steps = start..<min(start + (chunk ?? call.steps), call.steps)
-      var output = [Float](
-        repeating: 0,
-        count: recurrentOutputShape(steps: steps.count, batchSize: call.batchSize).elementCount)
-      let piece = call.rows(input, steps, width: blueprint.inputSize)
-      if blueprint.head != nil {
-        var head = [Float](
-          repeating: 0,
-          count: outputShape(steps: steps.count, batchSize: call.batchSize).elementCount)
-        var outputSpan = output.mutableSpan
-        var headSpan = head.mutableSpan
-        try session.run(piece.span, recurrentOutput: &outputSpan, into: &headSpan)
-        pieces.append(head: head, steps)
-      } else {
-        try session.run(piece, into: &output)
+      let input: RecordedInput =
+        switch call.input {
+        case .features(let tensor):
+          .features(call.rows(try tensor.floats(), steps, width: blueprint.stackInputSize))
+        case .tokens(let tokens):
+          .tokens(call.rows(tokens, steps, width: 1))
+        }
+      let piece = try session.record(input, lengths: call.lengths, insideLayers: allLayers)
+      results.append(piece.output, as: "output", steps)
+      if let head = piece.head { results.append(head, as: "y", steps) }
+      for layer in piece.layers {
+        let name = results.layerName(layer.stack, layer.layer, layer.direction)
+        results.append(layer.hidden, as: "output" + name, steps)
+        if !layer.cell.isEmpty { results.append(layer.cell, as: "c" + name, steps) }
+        if !layer.gates.isEmpty { results.append(layer.gates, as: "gates" + name, steps) }
       }
-      pieces.append(output: output, steps)
     }
-    return try pieces.results(
-      hidden: session.state.map(\.hidden), cell: session.state.map(\.cell),
-      tensor: { Tensor($0, shape: $1) })
+    return try results.stateDict(
+      hidden: session.state.map(\.hidden), cell: session.state.map(\.cell)
+    ) { Tensor($0, shape: $1) }
   }
 }
 
 extension ReferenceModel {
-  /// Runs the model on named tensors, as `SequenceModel.evaluate(_:threads:chunk:)`; the results are
-  /// float64.
-  /// - Throws: `goldenMismatch` when a tensor is missing or does not fit.
-  public func evaluate(_ inputs: StateDict) throws(CheckpointError) -> StateDict {
-    let call = try EvaluationCall(inputs, blueprint)
-    let input = try call.input.doubles()
+  /// Runs the model on named tensors, as `SequenceModel.evaluate`; the results are float64.
+  /// - Throws: `goldenMismatch` when a tensor is missing or does not fit, `tokenOutOfRange`.
+  public func evaluate(
+    _ inputs: StateDict, prefix: String = "", initial: InitialState = .zero,
+    allLayers: Bool = false
+  ) throws(CheckpointError) -> StateDict {
+    var inputs = inputs
+    // Recorded in the middle of a model, an input may be there in float64.
+    if let wide = inputs[prefix + "input_f64"] { inputs[prefix + "input"] = wide }
+    let call = try EvaluationCall(inputs, prefix: prefix, blueprint)
+    let drawn = initial.states(of: blueprint, batchSize: call.batchSize)
     var hidden: [[[Double]]] = []
     var cell: [[[Double]]] = []
-    var outputs: [[[Double]]] = []
-    var heads: [[[Double]]] = []
-    for stack in blueprint.stacks.indices {
-      hidden.append(try call.hidden[stack]?.rows() ?? [])
-      cell.append(try call.cell[stack]?.rows() ?? [])
+    for (index, stack) in blueprint.stacks.enumerated() {
+      let (sizes, state) = (stack.configuration, drawn[index])
+      hidden.append(
+        (try call.hidden[index]?.doubles() ?? state.hidden.map(Double.init)).rows(sizes.stateSize))
+      cell.append(
+        (try call.cell[index]?.doubles() ?? state.cell.map(Double.init)).rows(sizes.hiddenSize))
     }
-    var finals: [[State]] = []
+    let features: [Double] =
+      switch call.input {
+      case .features(let tensor): try tensor.doubles()
+      case .tokens(let tokens): try embedded(tokens)
+      }
+
+    var lanes: [Result] = []
     for lane in 0..<call.batchSize {
       let states = blueprint.stacks.indices.map { stack in
         var state = State(blueprint.stacks[stack].configuration)
         for slot in state.hidden.indices {
           let row = slot * call.batchSize + lane
-          if !hidden[stack].isEmpty { state.hidden[slot] = hidden[stack][row] }
+          state.hidden[slot] = hidden[stack][row]
           if !cell[stack].isEmpty { state.cell[slot] = cell[stack][row] }
         }
         return state
       }
-      let sequence = (0..<call.steps).map { call.row(input, $0, lane, width: blueprint.inputSize) }
-      let result = run(sequence, from: states)
-      outputs.append(result.output)
-      if let head = result.head { heads.append(head) }
-      finals.append(result.states)
+      let sequence = (0..<call.steps).map {
+        call.row(features, $0, lane, width: blueprint.stackInputSize)
+      }
+      lanes.append(run(sequence, length: call.lengths?[lane], from: states))
     }
 
-    var pieces = EvaluationOutput<Double>(call, blueprint)
-    pieces.append(output: call.joined(outputs), 0..<call.steps)
-    if !heads.isEmpty { pieces.append(head: call.joined(heads), 0..<call.steps) }
+    var results = EvaluationResults<Double>(call, blueprint)
+    let all = 0..<call.steps
+    results.append(call.joined(lanes.map(\.output)), as: "output", all)
+    if blueprint.head != nil {
+      results.append(call.joined(lanes.map { $0.head ?? [] }), as: "y", all)
+    }
+    if allLayers {
+      for (index, layer) in lanes[0].layers.enumerated() {
+        let name = results.layerName(layer.stack, layer.layer, layer.direction)
+        func append(_ values: KeyPath<LayerResult, [[Double]]>, as what: String) {
+          guard layer[keyPath: values].first?.isEmpty == false else { return }
+          results.append(
+            call.joined(lanes.map { $0.layers[index][keyPath: values] }), as: what + name, all)
+        }
+        append(\.hidden, as: "output")
+        append(\.cell, as: "c")
+        append(\.gates, as: "gates")
+      }
+    }
     func gathered(_ part: KeyPath<State, [[Double]]>) -> [[Double]] {
       blueprint.stacks.indices.map { stack in
-        finals[0][stack][keyPath: part].indices.flatMap { slot in
-          finals.flatMap { $0[stack][keyPath: part][slot] }
+        lanes[0].states[stack][keyPath: part].indices.flatMap { slot in
+          lanes.flatMap { $0.states[stack][keyPath: part][slot] }
         }
       }
     }
-    return try pieces.results(
-      hidden: gathered(\.hidden), cell: gathered(\.cell), tensor: { Tensor($0, shape: $1) })
+    return try results.stateDict(hidden: gathered(\.hidden), cell: gathered(\.cell)) {
+      Tensor($0, shape: $1)
+    }
   }
 }
 
 /// The inputs of a call, found and checked.
 struct EvaluationCall {
-  let input: Tensor
+  enum Input {
+    case features(Tensor)
+    case tokens([Int])
+  }
+
+  let input: Input
   let steps: Int
   let batchSize: Int
   /// Whether there is a batch dimension.
   let isBatched: Bool
   let isBatchFirst: Bool
-  /// `h_0` and `c_0` of every stack, or nil for zeros.
+  /// Whether this is one call of a cell, which has no dimension for steps and no `output`.
+  let isCellCall: Bool
+  /// `h_0` and `c_0` of every stack, where they are given.
   let hidden: [Tensor?]
   let cell: [Tensor?]
-  /// What stands before the names: the stack's path and a dot, or nothing.
+  /// Each sequence's own steps, where they are given.
+  let lengths: [Int]?
+  /// What stands before the names.
   let prefix: String
 
-  init(_ inputs: StateDict, _ blueprint: ModelBlueprint) throws(CheckpointError) {
-    let prefixes = [""] + blueprint.stacks.map { $0.name + "." }
-    guard let prefix = prefixes.first(where: { inputs[$0 + "input"] != nil }),
-      let input = inputs[prefix + "input"]
-    else {
-      throw CheckpointError(.goldenMismatch, tensor: "input", "no such tensor")
+  init(
+    _ inputs: StateDict, prefix: String, _ blueprint: ModelBlueprint
+  ) throws(CheckpointError) {
+    self.prefix = prefix
+    guard let tensor = inputs[prefix + "input"] else {
+      throw CheckpointError(.goldenMismatch, tensor: prefix + "input", "no such tensor")
     }
-    let shape = input.shape
-    let size = blueprint.inputSize
-    isBatched = shape.rank == 3
-    isBatchFirst = isBatched && blueprint.isBatchFirst
-    guard shape.rank == 2 || shape.rank == 3, shape[shape.rank - 1] == size,
-      shape.elementCount > 0, input.dtype.isFloatingPoint
+    let takesTokens = blueprint.embedding != nil
+    // Dimensions before the features.
+    let outer = tensor.shape.rank - (takesTokens ? 0 : 1)
+    let size = blueprint.stackInputSize
+    isCellCall = blueprint.isCell && outer <= 1
+    isBatched = outer == (isCellCall ? 1 : 2)
+    isBatchFirst = isBatched && !isCellCall && blueprint.isBatchFirst
+    guard outer >= (isCellCall ? 0 : 1), outer <= 2, tensor.shape.elementCount > 0,
+      takesTokens || tensor.shape[outer] == size,
+      tensor.dtype.isFloatingPoint != takesTokens, tensor.dtype != .bool
     else {
-      let batched = blueprint.isBatchFirst ? "[batch, steps, \(size)]" : "[steps, batch, \(size)]"
       throw CheckpointError(
         .goldenMismatch, tensor: prefix + "input",
-        "\(input.dtype.rawValue) \(shape), expected floats \(batched) or [steps, \(size)]")
+        "\(tensor.dtype.rawValue) \(tensor.shape), expected \(Self.expectation(of: blueprint))")
     }
-    self.input = input
-    self.prefix = prefix
-    steps = isBatchFirst ? shape[1] : shape[0]
-    batchSize = !isBatched ? 1 : isBatchFirst ? shape[0] : shape[1]
+    let shape = tensor.shape
+    steps = isCellCall ? 1 : isBatchFirst ? shape[1] : shape[0]
+    batchSize = !isBatched ? 1 : isCellCall || isBatchFirst ? shape[0] : shape[1]
+    do {
+      input = takesTokens ? .tokens(try tensor.integers().map(Int.init)) : .features(tensor)
+    } catch {
+      throw error.located(tensor: prefix + "input")
+    }
 
-    var states: [String: [Tensor?]] = ["h_0": [], "c_0": []]
+    (hidden, cell) = try Self.states(
+      inputs, prefix, blueprint, isBatched ? batchSize : nil, isCellCall: isCellCall)
+    lengths = try Self.lengths(inputs, prefix, isBatched ? batchSize : nil, steps: steps)
+  }
+
+  private static func expectation(of blueprint: ModelBlueprint) -> String {
+    let features = blueprint.embedding == nil ? ", \(blueprint.stackInputSize)" : ""
+    let kind = blueprint.embedding == nil ? "floats" : "integer tokens"
+    if blueprint.isCell { return "\(kind) [batch\(features)]" }
+    let batched = blueprint.isBatchFirst ? "[batch, steps\(features)]" : "[steps, batch\(features)]"
+    return "\(kind) \(batched) or [steps\(features)]"
+  }
+
+  private static func states(
+    _ inputs: StateDict, _ prefix: String, _ blueprint: ModelBlueprint, _ batchSize: Int?,
+    isCellCall: Bool
+  ) throws(CheckpointError) -> (hidden: [Tensor?], cell: [Tensor?]) {
+    var states: (hidden: [Tensor?], cell: [Tensor?]) = ([], [])
     for stack in blueprint.stacks {
-      for (name, size) in [
-        ("h_0", stack.configuration.stateSize), ("c_0", stack.configuration.hiddenSize),
-      ] {
-        let names = [stack.name + "." + name] + (blueprint.stacks.count == 1 ? [name] : [])
-        let found = names.first { inputs[$0] != nil }
-        let tensor = found.flatMap { inputs[$0] }
-        let expected = Self.stateShape(
-          stack.configuration, size: size, isBatched ? batchSize : nil)
-        if let tensor {
-          guard name == "h_0" || stack.configuration.kind == .lstm,
-            tensor.shape == expected, tensor.dtype.isFloatingPoint
-          else {
-            throw CheckpointError(
-              .goldenMismatch, tensor: found,
-              stack.configuration.kind != .lstm && name == "c_0"
-                ? "only an LSTM has a cell state"
-                : "\(tensor.dtype.rawValue) \(tensor.shape), expected floats \(expected)")
-          }
+      let prefix = blueprint.stacks.count == 1 ? prefix : stack.name + "."
+      func find(_ name: String, _ size: Int) throws(CheckpointError) -> Tensor? {
+        guard let tensor = inputs[prefix + name] else { return nil }
+        guard name == "h_0" || stack.configuration.kind == .lstm else {
+          throw CheckpointError(
+            .goldenMismatch, tensor: prefix + name, "only an LSTM has a cell state")
         }
-        states[name]?.append(tensor)
+        let expected = stateShape(
+          stack.configuration, size: size, batchSize, isCellCall: isCellCall)
+        guard tensor.shape == expected, tensor.dtype.isFloatingPoint else {
+          throw CheckpointError(
+            .goldenMismatch, tensor: prefix + name,
+            "\(tensor.dtype.rawValue) \(tensor.shape), expected floats \(expected)")
+        }
+        return tensor
       }
+      states.hidden.append(try find("h_0", stack.configuration.stateSize))
+      states.cell.append(try find("c_0", stack.configuration.hiddenSize))
     }
-    hidden = states["h_0"] ?? []
-    cell = states["c_0"] ?? []
+    return states
+  }
+
+  private static func lengths(
+    _ inputs: StateDict, _ prefix: String, _ batchSize: Int?, steps: Int
+  ) throws(CheckpointError) -> [Int]? {
+    guard let tensor = inputs[prefix + "lengths"] else { return nil }
+    func mismatch(_ reason: String) -> CheckpointError {
+      CheckpointError(.goldenMismatch, tensor: prefix + "lengths", reason)
+    }
+    guard let batchSize, tensor.shape == [batchSize], !tensor.dtype.isFloatingPoint else {
+      throw mismatch(
+        "\(tensor.dtype.rawValue) \(tensor.shape), expected one integer for each sequence")
+    }
+    let lengths = try tensor.integers().map(Int.init)
+    for (lane, length) in lengths.enumerated() where !(1...steps ~= length) {
+      throw mismatch("sequence \(lane) has length \(length), not 1 to \(steps)")
+    }
+    return lengths
   }
 
   static func stateShape(
-    _ configuration: RecurrentConfiguration, size: Int, _ batchSize: Int?
+    _ configuration: RecurrentConfiguration, size: Int, _ batchSize: Int?, isCellCall: Bool
   ) -> Shape {
+    if isCellCall { return batchSize.map { [$0, size] } ?? [size] }
     let layers = configuration.layerCount * configuration.directionCount
     return batchSize.map { [layers, $0, size] } ?? [layers, size]
   }
 
   /// The position of a row of features in the input's or the output's order.
-  private func position(_ step: Int, _ lane: Int, of steps: Int) -> Int {
+  private func position(_ step: Int, _ lane: Int) -> Int {
     isBatchFirst ? lane * steps + step : step * batchSize + lane
   }
 
   /// The features of one step of one sequence.
   func row<Value>(_ values: [Value], _ step: Int, _ lane: Int, width: Int) -> [Value] {
-    let start = position(step, lane, of: steps) * width
+    let start = position(step, lane) * width
     return Array(values[start..<(start + width)])
   }
 
@@ -203,89 +285,92 @@ struct EvaluationCall {
 
   /// Rows by sequence and step in the output's order.
   func joined<Value>(_ rows: [[[Value]]]) -> [Value] {
-    let steps = rows[0].count
-    return isBatchFirst || steps == 1
+    isBatchFirst
       ? rows.flatMap { $0.flatMap(\.self) }
-      : (0..<steps).flatMap { step in rows.flatMap { $0[step] } }
+      : rows[0].indices.flatMap { step in rows.flatMap { $0[step] } }
   }
 }
 
-/// The outputs of a call while they come in.
-struct EvaluationOutput<Value> {
+/// The results of a call while they come in.
+struct EvaluationResults<Value> {
   private let call: EvaluationCall
   private let blueprint: ModelBlueprint
-  /// For each sequence what came so far, or for time-major everything in the first.
-  private var outputs: [[Value]]
-  private var heads: [[Value]]
+  private var names: [String] = []
+  /// For each name what came so far: by sequence in a batch-first model, else all in one.
+  private var values: [String: [[Value]]] = [:]
 
   init(_ call: EvaluationCall, _ blueprint: ModelBlueprint) {
     self.call = call
     self.blueprint = blueprint
-    let count = call.isBatchFirst ? call.batchSize : 1
-    outputs = Array(repeating: [], count: count)
-    heads = outputs
   }
 
-  mutating func append(output: [Value], _ steps: Range<Int>) {
-    Self.append(output, to: &outputs)
+  /// What stands behind `output` for a layer in one direction, with the stack before it where there are
+  /// several: `_l1_reverse`.
+  func layerName(_ stack: Int, _ layer: Int, _ direction: ParameterName.Direction) -> String {
+    let suffix = "_l\(layer)" + (direction == .reverse ? "_reverse" : "")
+    return blueprint.stacks.count == 1 ? suffix : "\(suffix)@\(blueprint.stacks[stack].name)"
   }
 
-  mutating func append(head: [Value], _ steps: Range<Int>) {
+  /// Takes values of some steps in the output's order.
+  mutating func append(_ piece: [Value], as name: String, _ steps: Range<Int>) {
+    let lanes = call.isBatchFirst ? call.batchSize : 1
+    if values[name] == nil { names.append(name) }
     // A head on the last step has its last word when the last steps were run.
-    if blueprint.head?.configuration.input == .all {
-      Self.append(head, to: &heads)
-    } else {
-      heads = [head]
+    if name == "y", blueprint.head?.configuration.input != .all {
+      values[name] = [piece]
+      return
+    }
+    let width = piece.count / lanes
+    for lane in 0..<lanes {
+      values[name, default: Array(repeating: [], count: lanes)][lane] +=
+        piece[(lane * width)..<((lane + 1) * width)]
     }
   }
 
-  private static func append(_ values: [Value], to lanes: inout [[Value]]) {
-    let width = values.count / lanes.count
-    for lane in lanes.indices { lanes[lane] += values[(lane * width)..<((lane + 1) * width)] }
-  }
-
-  /// The results under their names.
-  func results(
+  /// The results under their names, with the final states.
+  func stateDict(
     hidden: [[Value]], cell: [[Value]], tensor: ([Value], Shape) -> Tensor
   ) throws(CheckpointError) -> StateDict {
     var results = StateDict()
-    results[call.prefix + "output"] = tensor(
-      outputs.flatMap(\.self), sequenceShape(blueprint.recurrentOutputSize))
+    for name in names {
+      // A cell gives its state and nothing else.
+      if call.isCellCall, name != "y" { continue }
+      let values = values[name]?.flatMap(\.self) ?? []
+      // A layer of one of several stacks has the stack's path before its name.
+      let parts = name.split(separator: "@")
+      let prefix = parts.count == 2 ? "\(parts[1])." : call.prefix
+      results[prefix + parts[0]] = tensor(values, shape(of: name, values.count))
+    }
     for (index, stack) in blueprint.stacks.enumerated() {
       let configuration = stack.configuration
       let prefix = blueprint.stacks.count == 1 ? call.prefix : stack.name + "."
-      let batchSize = call.isBatched ? call.batchSize : nil
-      results[prefix + "h_n"] = tensor(
-        hidden[index],
-        EvaluationCall.stateShape(configuration, size: configuration.stateSize, batchSize))
-      if configuration.kind == .lstm {
-        results[prefix + "c_n"] = tensor(
-          cell[index],
-          EvaluationCall.stateShape(configuration, size: configuration.hiddenSize, batchSize))
+      func shape(_ size: Int) -> Shape {
+        EvaluationCall.stateShape(
+          configuration, size: size, call.isBatched ? call.batchSize : nil,
+          isCellCall: call.isCellCall)
       }
-    }
-    if let head = blueprint.head?.configuration {
-      let shape: Shape =
-        head.input == .all
-        ? sequenceShape(head.outputSize)
-        : call.isBatched ? [call.batchSize, head.outputSize] : [head.outputSize]
-      results[call.prefix + "y"] = tensor(heads.flatMap(\.self), shape)
+      results[prefix + "h_n"] = tensor(hidden[index], shape(configuration.stateSize))
+      if configuration.kind == .lstm {
+        results[prefix + "c_n"] = tensor(cell[index], shape(configuration.hiddenSize))
+      }
     }
     return results
   }
 
-  private func sequenceShape(_ size: Int) -> Shape {
+  private func shape(of name: String, _ count: Int) -> Shape {
+    let isPerStep =
+      !call.isCellCall && (name != "y" || blueprint.head?.configuration.input == .all)
+    let size = count / (call.batchSize * (isPerStep ? call.steps : 1))
+    if !isPerStep { return call.isBatched ? [call.batchSize, size] : [size] }
     if !call.isBatched { return [call.steps, size] }
     return call.isBatchFirst
       ? [call.batchSize, call.steps, size] : [call.steps, call.batchSize, size]
   }
 }
 
-extension Tensor {
-  /// The values by rows of the last dimension.
-  fileprivate func rows() throws(CheckpointError) -> [[Double]] {
-    let values = try doubles()
-    let width = shape[shape.rank - 1]
-    return stride(from: 0, to: values.count, by: width).map { Array(values[$0..<($0 + width)]) }
+extension [Double] {
+  /// The values in rows of `width`.
+  fileprivate func rows(_ width: Int) -> [[Double]] {
+    stride(from: 0, to: count, by: Swift.max(width, 1)).map { Array(self[$0..<($0 + width)]) }
   }
 }

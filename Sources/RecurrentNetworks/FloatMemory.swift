@@ -16,6 +16,9 @@ final class FloatMemory {
 
   deinit { unsafe UnsafeMutableRawPointer(base).deallocate() }
 
+  /// The floats, copied.
+  var values: [Float] { unsafe Array(UnsafeBufferPointer(start: base, count: count)) }
+
   func fill(_ value: Float) {
     unsafe base.update(repeating: value, count: count)
   }

@@ -1,11 +1,19 @@
 public import Checkpoints
 
-/// A model that a checkpoint holds, checked whole but not loaded: stacks in a chain, perhaps a head
-/// behind them, and the tensors that they take.
+/// A model that a checkpoint holds, checked whole but not loaded: recurrent modules in a chain, perhaps
+/// an embedding before and a head behind them, and the tensors that they take.
 ///
 /// Both runtimes are made from it, so that both refuse the same files with the same words.
 public struct ModelBlueprint: Sendable {
-  /// A recurrent stack with the path of its parameters.
+  /// A table that tokens are looked up in, with the path of its parameters.
+  public struct Embedding: Hashable, Sendable {
+    /// The path, `emb`.
+    public var name: String
+    /// Sizes.
+    public var configuration: EmbeddingConfiguration
+  }
+
+  /// A recurrent stack, or a cell, with the path of its parameters.
   public struct Stack: Hashable, Sendable {
     /// The path, `encoder.rnn`.
     public var name: String
@@ -21,16 +29,32 @@ public struct ModelBlueprint: Sendable {
     public var configuration: HeadConfiguration
   }
 
+  /// The table that the first stack takes its input from, for a model that takes tokens.
+  public let embedding: Embedding?
   /// The stacks, at least one, each fed by the one before it.
   public let stacks: [Stack]
   /// The output layer behind the last stack.
   public let head: Head?
+  /// Recorded inputs and outputs that the checkpoint carries.
+  let goldens: [StoredTensor]
+  /// The tolerance that they were sealed with.
+  let goldenTolerance: Verification.Tolerance
   /// What was taken for granted, and that float64 weights are narrowed.
   public let assumptions: [ParameterMapping.Assumption]
 
   let convention: Convention
   private let tensors: [String: StoredTensor]
   private let file: String?
+
+  /// Which modules of a checkpoint make the model.
+  enum Part {
+    /// All; no tensor may be left over.
+    case whole
+    /// Those at a path and below it.
+    case module(String)
+    /// One recurrent module, with or without what stands before and behind it.
+    case recurrent(String, embedding: Bool, head: Bool)
+  }
 
   /// Finds the model of a checkpoint.
   /// - Parameters:
@@ -48,50 +72,50 @@ public struct ModelBlueprint: Sendable {
   ) throws(CheckpointError) {
     let mapping = try ParameterMapping(
       of: contents, options: options, convention: convention, file: file)
+    try self.init(contents, mapping, module.map { .module($0) } ?? .whole, file: file)
+  }
+
+  /// Takes a part of a checkpoint whose tensors are mapped already.
+  init(
+    _ contents: CheckpointContents, _ mapping: ParameterMapping, _ part: Part, file: String?
+  ) throws(CheckpointError) {
     try mapping.requireComplete()
-    self.convention = convention
+    self.convention = mapping.convention
     self.file = file
+    self.goldens = contents.goldens
+    self.goldenTolerance = try Verification.Tolerance(sealedIn: contents.metadata)
     self.tensors = Dictionary(contents.tensors.map { ($0.name, $0) }) { first, _ in first }
 
-    var modules = mapping.description.modules
-    if let module {
-      modules = modules.filter { $0.name == module || $0.name.hasPrefix(module + ".") }
-    } else if !mapping.leftOver.isEmpty {
-      throw CheckpointError(
-        .parameterUnexpected, file: file, tensor: mapping.leftOver[0],
-        "\(mapping.leftOver.count) tensors belong to no module of the model "
-          + "(\(mapping.leftOver.joined(separator: ", "))): name the module that is to be loaded")
-    }
+    let modules = try Self.modules(mapping, part, file: file)
+    var embedding: Embedding?
     var stacks: [Stack] = []
     var head: Head?
-    for candidate in modules {
-      if case .unknown(let type) = candidate.kind {
-        throw CheckpointError(
-          .modelInvalid, file: file, "module \(candidate.name) is of the unknown type \(type)")
-      }
-    }
-    for (index, candidate) in modules.enumerated() {
-      guard index == 0 || candidate.inputs == [modules[index - 1].name] else {
+    for (index, module) in modules.enumerated() {
+      guard index == 0 || module.inputs == [modules[index - 1].name] else {
         let names = modules.map { $0.name.isEmpty ? "the root" : $0.name }
         throw CheckpointError(
           .ambiguousModel, file: file,
           "the modules \(names.joined(separator: ", ")) do not make one chain: name the one that is "
-            + "to be loaded")
+            + "to be loaded, or convert it alone with --prefix")
       }
-      switch candidate.kind {
+      switch module.kind {
+      case .embedding(let configuration):
+        embedding = Embedding(name: module.name, configuration: configuration)
       case .recurrent(let configuration):
-        stacks.append(Stack(name: candidate.name, configuration: configuration))
+        stacks.append(Stack(name: module.name, configuration: configuration))
       case .head(let configuration):
-        head = Head(name: candidate.name, configuration: configuration)
-      case .unknown:
-        break
+        head = Head(name: module.name, configuration: configuration)
+      case .unknown(let type):
+        throw CheckpointError(
+          .modelInvalid, file: file, "module \(module.name) is of the unknown type \(type)")
       }
     }
     guard !stacks.isEmpty else {
       throw CheckpointError(
-        .parameterMissing, file: file, tensor: module,
-        "no recurrent module is here: no tensor is called weight_ih_l0")
+        .parameterMissing, file: file,
+        "no recurrent module is here: no tensor is called weight_ih_l0 or weight_ih")
     }
+    self.embedding = embedding
     self.stacks = stacks
     self.head = head
     let isWide = mapping.taken.contains { contents[$0]?.dtype == .float64 }
@@ -100,14 +124,57 @@ public struct ModelBlueprint: Sendable {
       + (isWide ? [ParameterMapping.Assumption(option: "dtype", value: "F32")] : [])
   }
 
+  /// The modules of a part, in the order of the chain.
+  private static func modules(
+    _ mapping: ParameterMapping, _ part: Part, file: String?
+  ) throws(CheckpointError) -> [ModelDescription.Module] {
+    let all = mapping.description.modules
+    switch part {
+    case .whole:
+      // A module that this version does not know explains its tensors better than their names do.
+      for module in all {
+        if case .unknown(let type) = module.kind {
+          throw CheckpointError(
+            .modelInvalid, file: file, "module \(module.name) is of the unknown type \(type)")
+        }
+      }
+      guard mapping.leftOver.isEmpty else {
+        throw CheckpointError(
+          .parameterUnexpected, file: file, tensor: mapping.leftOver[0],
+          "\(mapping.leftOver.count) tensors belong to no module of the model "
+            + "(\(mapping.leftOver.joined(separator: ", "))): name the module that is to be loaded, or "
+            + "convert it alone with --prefix or --include")
+      }
+      return all
+    case .module(let path):
+      let below = all.filter { $0.name == path || $0.name.hasPrefix(path + ".") }
+      guard !below.isEmpty else {
+        throw CheckpointError(.parameterMissing, file: file, tensor: path, "no such module")
+      }
+      return below
+    case .recurrent(let path, let wantsEmbedding, let wantsHead):
+      return all.filter { module in
+        switch module.kind {
+        case .embedding: wantsEmbedding && mapping.description[path]?.inputs == [module.name]
+        case .head: wantsHead && module.inputs == [path]
+        case .recurrent, .unknown: module.name == path
+        }
+      }
+    }
+  }
+
   /// Whether the stacks must see a whole sequence in one call.
   public var isBidirectional: Bool { stacks.contains { $0.configuration.isBidirectional } }
 
   /// Whether inputs and outputs are [batch, steps, features]: as the first stack says.
   public var isBatchFirst: Bool { stacks[0].configuration.isBatchFirst }
 
-  /// Features of the input.
-  public var inputSize: Int { stacks[0].configuration.inputSize }
+  /// Features of the first stack's input: what a step of one sequence takes, but for a model with an
+  /// embedding, which takes one token.
+  public var stackInputSize: Int { stacks[0].configuration.inputSize }
+
+  /// Whether every recurrent module is a cell.
+  public var isCell: Bool { stacks.allSatisfy(\.configuration.isCell) }
 
   /// Features of the last stack's output.
   public var recurrentOutputSize: Int { stacks[stacks.count - 1].configuration.outputSize }
@@ -135,7 +202,19 @@ public struct ModelBlueprint: Sendable {
     case .projectionWeight: guard stack.configuration.projectionSize > 0 else { return nil }
     case .inputWeight, .hiddenWeight: break
     }
-    let name = ParameterName(module: stack.name, kind: kind, layer: layer, direction: direction)
+    let name = stack.configuration.name(kind, ofModule: stack.name, layer: layer, direction)
     return try parameter(name.description)
+  }
+}
+
+extension ModelBlueprint: CustomStringConvertible {
+  /// The modules in words, `emb: Embedding(27, 8) → rnn: LSTM(8, 64) → fc: Linear(64, 27)`.
+  public var description: String {
+    var modules: [(name: String, text: String)] = []
+    if let embedding { modules.append((embedding.name, embedding.configuration.description)) }
+    modules += stacks.map { ($0.name, $0.configuration.description) }
+    if let head { modules.append((head.name, head.configuration.description)) }
+    return modules.map { $0.name.isEmpty ? $0.text : "\($0.name): \($0.text)" }
+      .joined(separator: " → ")
   }
 }

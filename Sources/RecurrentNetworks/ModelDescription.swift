@@ -36,7 +36,9 @@ public struct ModelDescription: Hashable, Sendable {
 
   /// What a module is.
   public enum Kind: Hashable, Sendable {
-    /// One `nn.RNN`, `nn.LSTM` or `nn.GRU`.
+    /// A table that tokens are looked up in.
+    case embedding(EmbeddingConfiguration)
+    /// One `nn.RNN`, `nn.LSTM` or `nn.GRU`, or one of their cells.
     case recurrent(RecurrentConfiguration)
     /// An output layer.
     case head(HeadConfiguration)
@@ -86,12 +88,19 @@ public struct ModelDescription: Hashable, Sendable {
       }
       guard known.insert(module.name).inserted else { throw invalid("the name occurs twice") }
       switch module.kind {
+      case .embedding(let embedding):
+        guard embedding.vocabularySize > 0, embedding.size > 0,
+          module.inputs == [Self.modelInput]
+        else { throw invalid("sizes or inputs cannot be: \(embedding)") }
       case .recurrent(let configuration):
         guard configuration.inputSize > 0, configuration.hiddenSize > 0,
           configuration.layerCount > 0, configuration.projectionSize >= 0,
           configuration.projectionSize == 0
             || (configuration.kind == .lstm
               && configuration.projectionSize < configuration.hiddenSize),
+          !configuration.isCell
+            || (configuration.layerCount == 1 && !configuration.isBidirectional
+              && configuration.projectionSize == 0),
           module.inputs.count == 1
         else { throw invalid("sizes or inputs cannot be: \(configuration)") }
       case .head(let head):
@@ -130,6 +139,9 @@ extension ModelDescription: Codable {
 extension ModelDescription.Module: Codable {
   private enum Key: String, CodingKey { case name, inputs, type, options }
 
+  /// What stands behind `rnn`, `lstm` or `gru` in the type of a cell.
+  private static let cellSuffix = "_cell"
+
   private enum Option: String, CodingKey {
     case inputSize = "input_size"
     case hiddenSize = "hidden_size"
@@ -142,6 +154,8 @@ extension ModelDescription.Module: Codable {
     case dropout
     case inFeatures = "in_features"
     case outFeatures = "out_features"
+    case vocabularySize = "num_embeddings"
+    case embeddingSize = "embedding_dim"
     case activation
     case headInput = "head_input"
   }
@@ -152,23 +166,34 @@ extension ModelDescription.Module: Codable {
     name = try values.decode(String.self, forKey: .name)
     inputs = try values.decode([String].self, forKey: .inputs)
     let type = try values.decode(String.self, forKey: .type)
-    if let recurrent = RecurrentConfiguration.Kind(rawValue: type) {
+    let isCell = type.hasSuffix(Self.cellSuffix)
+    let cell = isCell ? String(type.dropLast(Self.cellSuffix.count)) : type
+    if let recurrent = RecurrentConfiguration.Kind(rawValue: cell) {
       let options = try values.nestedContainer(keyedBy: Option.self, forKey: .options)
       var configuration = RecurrentConfiguration(
         kind: recurrent,
         inputSize: try options.decode(Int.self, forKey: .inputSize),
         hiddenSize: try options.decode(Int.self, forKey: .hiddenSize))
-      configuration.layerCount = try options.decode(Int.self, forKey: .layerCount)
-      configuration.projectionSize = try options.decode(Int.self, forKey: .projectionSize)
-      configuration.isBidirectional = try options.decode(Bool.self, forKey: .isBidirectional)
+      configuration.isCell = isCell
       configuration.hasBias = try options.decode(Bool.self, forKey: .bias)
       if recurrent == .rnn {
         configuration.nonlinearity = try options.decode(
           RecurrentConfiguration.Nonlinearity.self, forKey: .nonlinearity)
       }
-      configuration.isBatchFirst = try options.decode(Bool.self, forKey: .isBatchFirst)
-      configuration.dropout = try options.decode(Double.self, forKey: .dropout)
+      if !isCell {
+        configuration.layerCount = try options.decode(Int.self, forKey: .layerCount)
+        configuration.projectionSize = try options.decode(Int.self, forKey: .projectionSize)
+        configuration.isBidirectional = try options.decode(Bool.self, forKey: .isBidirectional)
+        configuration.isBatchFirst = try options.decode(Bool.self, forKey: .isBatchFirst)
+        configuration.dropout = try options.decode(Double.self, forKey: .dropout)
+      }
       kind = .recurrent(configuration)
+    } else if type == "embedding" {
+      let options = try values.nestedContainer(keyedBy: Option.self, forKey: .options)
+      kind = .embedding(
+        EmbeddingConfiguration(
+          vocabularySize: try options.decode(Int.self, forKey: .vocabularySize),
+          size: try options.decode(Int.self, forKey: .embeddingSize)))
     } else if type == "linear" {
       let options = try values.nestedContainer(keyedBy: Option.self, forKey: .options)
       var head = HeadConfiguration(
@@ -190,20 +215,28 @@ extension ModelDescription.Module: Codable {
     try values.encode(name, forKey: .name)
     try values.encode(inputs, forKey: .inputs)
     switch kind {
+    case .embedding(let embedding):
+      try values.encode("embedding", forKey: .type)
+      var options = values.nestedContainer(keyedBy: Option.self, forKey: .options)
+      try options.encode(embedding.vocabularySize, forKey: .vocabularySize)
+      try options.encode(embedding.size, forKey: .embeddingSize)
     case .recurrent(let configuration):
-      try values.encode(configuration.kind.rawValue, forKey: .type)
+      try values.encode(
+        configuration.kind.rawValue + (configuration.isCell ? Self.cellSuffix : ""), forKey: .type)
       var options = values.nestedContainer(keyedBy: Option.self, forKey: .options)
       try options.encode(configuration.inputSize, forKey: .inputSize)
       try options.encode(configuration.hiddenSize, forKey: .hiddenSize)
-      try options.encode(configuration.layerCount, forKey: .layerCount)
-      try options.encode(configuration.projectionSize, forKey: .projectionSize)
-      try options.encode(configuration.isBidirectional, forKey: .isBidirectional)
       try options.encode(configuration.hasBias, forKey: .bias)
       if configuration.kind == .rnn {
         try options.encode(configuration.nonlinearity, forKey: .nonlinearity)
       }
-      try options.encode(configuration.isBatchFirst, forKey: .isBatchFirst)
-      try options.encode(configuration.dropout, forKey: .dropout)
+      if !configuration.isCell {
+        try options.encode(configuration.layerCount, forKey: .layerCount)
+        try options.encode(configuration.projectionSize, forKey: .projectionSize)
+        try options.encode(configuration.isBidirectional, forKey: .isBidirectional)
+        try options.encode(configuration.isBatchFirst, forKey: .isBatchFirst)
+        try options.encode(configuration.dropout, forKey: .dropout)
+      }
     case .head(let head):
       try values.encode("linear", forKey: .type)
       var options = values.nestedContainer(keyedBy: Option.self, forKey: .options)

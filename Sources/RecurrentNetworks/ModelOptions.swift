@@ -1,5 +1,3 @@
-internal import Checkpoints
-
 /// What shapes cannot tell about a model, as far as the user says it (`--set OPTION=VALUE`).
 ///
 /// What stays nil is taken from the file's model description, its metadata or its module records, and
@@ -9,6 +7,11 @@ public struct ModelOptions: Hashable, Sendable {
   public var nonlinearity: RecurrentConfiguration.Nonlinearity?
   /// `batch_first=true|false`: whether inputs and outputs are [batch, steps, features].
   public var batchFirst: Bool?
+  /// `embedding=NAME|none`: the path of the table that tokens are looked up in; `none` for none.
+  public var embedding: String?
+  /// `cells=separate|stack`: whether cells are modules of their own, or a stack where one's output is
+  /// the next one's input.
+  public var cells: Cells?
   /// `head=NAME|none`: the path of the output layer; `none` for no output layer.
   public var head: String?
   /// `head_activation=none|sigmoid|tanh|relu|softmax`.
@@ -16,12 +19,20 @@ public struct ModelOptions: Hashable, Sendable {
   /// `head_input=all|last|h_n`.
   public var headInput: HeadConfiguration.Input?
 
+  /// What several cells are.
+  public enum Cells: String, Sendable, CaseIterable {
+    /// Each a module of its own.
+    case separate
+    /// The layers of a stack.
+    case stack
+  }
+
   /// Says nothing.
   public init() {}
 
   /// The names of all options.
   public static let names = [
-    "nonlinearity", "batch_first", "head", "head_activation", "head_input",
+    "nonlinearity", "batch_first", "embedding", "cells", "head", "head_activation", "head_input",
   ]
 
   /// Sets an option by its name.
@@ -34,6 +45,11 @@ public struct ModelOptions: Hashable, Sendable {
     case "batch_first":
       guard let flag = Bool(value) else { return "must be true or false" }
       batchFirst = flag
+    case "embedding":
+      guard !value.isEmpty else { return "must be the path of an embedding, or none" }
+      embedding = value
+    case "cells":
+      return assign(&cells, value)
     case "head":
       guard !value.isEmpty else { return "must be the path of a linear layer, or none" }
       head = value
@@ -55,68 +71,5 @@ public struct ModelOptions: Hashable, Sendable {
     }
     option = value
     return nil
-  }
-}
-
-/// Looks a fact about a module up in everything that a file tells, in the order of authority.
-struct ModuleFacts {
-  let contents: CheckpointContents
-  let description: ModelDescription?
-
-  init(_ contents: CheckpointContents) throws(CheckpointError) {
-    self.contents = contents
-    if let json = contents.modelDescription {
-      description = try ModelDescription(json: json)
-    } else {
-      description = nil
-    }
-  }
-
-  /// The configuration that the description gives a stack.
-  func recurrent(_ module: String) -> RecurrentConfiguration? {
-    guard case .recurrent(let configuration) = description?[module]?.kind else { return nil }
-    return configuration
-  }
-
-  /// The configuration that the description gives a head.
-  func head(_ module: String) -> HeadConfiguration? {
-    guard case .head(let configuration) = description?[module]?.kind else { return nil }
-    return configuration
-  }
-
-  /// An option of a module as text: from metadata under `module.option` or `option`, else from the
-  /// module's record.
-  func text(_ name: String, of module: String) -> String? {
-    if !module.isEmpty, let text = contents.metadata["\(module).\(name)"] { return text }
-    if let text = contents.metadata[name] { return text }
-    let record = contents.moduleRecords.first { $0.path == module }
-    return record?.options[name]?.description
-  }
-
-  /// An option of a module that must be one of a few values.
-  /// - Throws: `metadataInvalid` for another value.
-  func option<Value: RawRepresentable & CaseIterable>(
-    _ name: String, of module: String
-  ) throws(CheckpointError) -> Value? where Value.RawValue == String {
-    guard let text = text(name, of: module) else { return nil }
-    guard let value = Value(rawValue: text) else {
-      throw CheckpointError(
-        .metadataInvalid,
-        "\(name) is \"\(text)\", not one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))"
-      )
-    }
-    return value
-  }
-
-  /// An option of a module that must be true or false.
-  /// - Throws: `metadataInvalid` for another value.
-  func flag(_ name: String, of module: String) throws(CheckpointError) -> Bool? {
-    guard let text = text(name, of: module) else { return nil }
-    switch text.lowercased() {
-    case "true", "1": return true
-    case "false", "0": return false
-    default:
-      throw CheckpointError(.metadataInvalid, "\(name) is \"\(text)\", not true or false")
-    }
   }
 }

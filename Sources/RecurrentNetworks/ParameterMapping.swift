@@ -3,8 +3,8 @@ public import Checkpoints
 /// What network a set of tensors is: which tensor is which parameter of which module, and every fault,
 /// found in one pass.
 ///
-/// Recurrent stacks are recognised by their parameter names, whatever their prefix, and configured by
-/// shapes; an output layer is recognised by the shape that fits the last stack.
+/// Recurrent stacks and cells are recognised by their parameter names, whatever their prefix, and
+/// configured by shapes; an embedding before them and an output layer behind them by the shapes that fit.
 public struct ParameterMapping: Sendable {
   /// A parameter whose shape is not the one that its module needs.
   public struct Mismatch: Hashable, Sendable {
@@ -61,8 +61,8 @@ public struct ParameterMapping: Sendable {
     do {
       let facts = try ModuleFacts(contents)
       let stacks = try mapStacks(contents, facts, options)
-      let heads = try mapHead(contents, facts, options, stacks)
-      description.modules = facts.withUnknownModules(stacks + heads)
+      let modules = try mapEnds(contents, facts, options, stacks)
+      description.modules = facts.withUnknownModules(modules)
     } catch {
       throw error.located(file: file)
     }
@@ -132,7 +132,13 @@ public struct ParameterMapping: Sendable {
         unexpected.append(tensor.name)
       }
     }
-    return facts.chained(stacks) ?? Self.chained(stacks)
+    if options.cells == nil {
+      if let chained = facts.chained(stacks) { return chained }
+      if let chained = try facts.toldChain(stacks) { return chained }
+    }
+    let cells = stacks.filter { $0.recurrent?.isCell == true }
+    let others = stacks.filter { $0.recurrent?.isCell != true }
+    return Self.chained(others) + (options.cells == .stack ? Self.chained(cells) : cells)
   }
 
   /// Fills in what shapes cannot tell.
@@ -147,13 +153,15 @@ public struct ParameterMapping: Sendable {
       configuration.nonlinearity = told ?? .tanh
       if told == nil { assume("nonlinearity", "tanh") }
     }
-    var batchFirst = options.batchFirst ?? described?.isBatchFirst
-    if batchFirst == nil { batchFirst = try facts.flag("batch_first", of: path) }
-    configuration.isBatchFirst = batchFirst ?? false
-    if batchFirst == nil { assume("batch_first", "false") }
-    // Dropout does nothing at inference; it is kept for the reader's information.
-    let dropout = described?.dropout ?? facts.text("dropout", of: path).flatMap { Double($0) }
-    configuration.dropout = dropout ?? 0
+    if !configuration.isCell {
+      var batchFirst = options.batchFirst ?? described?.isBatchFirst
+      if batchFirst == nil { batchFirst = try facts.flag("batch_first", of: path) }
+      configuration.isBatchFirst = batchFirst ?? false
+      if batchFirst == nil { assume("batch_first", "false") }
+      // Dropout does nothing at inference; it is kept for the reader's information.
+      let dropout = described?.dropout ?? facts.text("dropout", of: path).flatMap { Double($0) }
+      configuration.dropout = dropout ?? 0
+    }
     guard var described else { return }
     described.nonlinearity = configuration.nonlinearity
     described.isBatchFirst = configuration.isBatchFirst
@@ -216,73 +224,60 @@ public struct ParameterMapping: Sendable {
     }
   }
 
-  // MARK: Head
+  // MARK: Embeddings and heads
 
-  private mutating func mapHead(
+  /// Puts before and behind every chain of stacks what belongs there.
+  private mutating func mapEnds(
     _ contents: CheckpointContents, _ facts: ModuleFacts, _ options: ModelOptions,
     _ stacks: [ModelDescription.Module]
   ) throws(CheckpointError) -> [ModelDescription.Module] {
-    let inputs = Set(stacks.flatMap(\.inputs))
-    let ends = stacks.filter { !inputs.contains($0.name) }
-    let told = options.head ?? facts.describedHead ?? facts.contents.metadata["head"]
-    guard told != "none", !ends.isEmpty else { return [] }
-
-    var readings: [(head: ModelDescription.Module, tensors: [String])] = []
-    for tensor in contents.tensors where tensor.shape.rank == 2 {
-      guard let path = tensor.name.removing(suffix: ".weight"), told == nil || told == path,
-        told == path || facts.mayBeLinear(path)
-      else { continue }
-      let bias = contents["\(path).bias"]
-      guard bias == nil || bias?.shape.dimensions == [tensor.shape[0]] else { continue }
-      for end in ends
-      where end.recurrent?.outputSize == tensor.shape[1] && tensor.shape[0] > 0
-        && facts.mayFeed(end.name, path)
-      {
-        var head = HeadConfiguration(inputSize: tensor.shape[1], outputSize: tensor.shape[0])
-        head.hasBias = bias != nil
-        readings.append(
-          (
-            ModelDescription.Module(name: path, inputs: [end.name], kind: .head(head)),
-            [tensor.name] + (bias.map { [$0.name] } ?? [])
-          ))
-      }
+    var chains: [[ModelDescription.Module]] = []
+    for stack in stacks {
+      if stack.inputs == [ModelDescription.modelInput] { chains.append([]) }
+      chains[chains.count - 1].append(stack)
     }
-    guard readings.count <= 1 else {
-      let names = readings.map { "\($0.head.name) behind \"\($0.head.inputs[0])\"" }
-      throw CheckpointError(
-        .ambiguousModel,
-        "\(readings.count) layers could be the head: \(names.joined(separator: ", ")); decide with "
-          + "--set head=\(readings[0].head.name), or --set head=none")
-    }
-    guard let reading = readings.first else {
-      guard let told else { return [] }
-      let sizes = ends.compactMap(\.recurrent?.outputSize).map(\.description)
-      let features = "the \(sizes.joined(separator: " or ")) features of the last stack"
-      guard let found = contents["\(told).weight"] else {
+    let reader = ChainReader(contents: contents, facts: facts, options: options, chains: chains)
+    let readings = try chains.map { chain throws(CheckpointError) in try reader.reading(of: chain) }
+    for (index, reading) in readings.enumerated() {
+      for name in reading.tensors where readings[..<index].contains(where: { $0.tensors.contains(name) }) {
         throw CheckpointError(
-          .parameterMissing, tensor: "\(told).weight", "no such layer to take \(features)")
+          .ambiguousModel, tensor: name,
+          "the layer fits behind more than one stack: decide with --set head=none, or convert the "
+            + "modules one by one with --prefix")
       }
-      let bias = contents["\(told).bias"].map { ", bias \($0.shape)" } ?? ""
-      throw CheckpointError(
-        .shapeMismatch, tensor: found.name,
-        "shape \(found.shape)\(bias), which is no layer that takes \(features)")
     }
-    var head = reading.head
-    head.kind = .head(try completed(head, facts, options))
-    taken += reading.tensors
-    return [head]
+    var modules: [ModelDescription.Module] = []
+    for (chain, reading) in zip(chains, readings) {
+      var chain = chain
+      taken += reading.tensors
+      if let embedding = reading.embedding {
+        if !reader.isToldEmbedding(embedding.name, of: chain) { assume("embedding", embedding.name) }
+        chain[0].inputs = [embedding.name]
+        modules.append(embedding)
+      }
+      modules += chain
+      if var head = reading.head {
+        head.kind = .head(try completed(head, behind: chain[chain.count - 1], facts, options))
+        modules.append(head)
+      }
+    }
+    return modules
   }
 
   private mutating func completed(
-    _ module: ModelDescription.Module, _ facts: ModuleFacts, _ options: ModelOptions
+    _ module: ModelDescription.Module, behind stack: ModelDescription.Module,
+    _ facts: ModuleFacts, _ options: ModelOptions
   ) throws(CheckpointError) -> HeadConfiguration {
     guard case .head(var head) = module.kind else { preconditionFailure("no head") }
     let described = facts.head(module.name)
     var activation = options.headActivation ?? described?.activation
+    // A file of several models tells it under the stack's name.
+    if activation == nil { activation = try facts.option("head_activation", of: stack.name) }
     if activation == nil { activation = try facts.option("head_activation", of: module.name) }
     head.activation = activation ?? .none
     if activation == nil { assume("head_activation", "none") }
     var input = options.headInput ?? described?.input
+    if input == nil { input = try facts.option("head_input", of: stack.name) }
     if input == nil { input = try facts.option("head_input", of: module.name) }
     head.input = input ?? .all
     if input == nil { assume("head_input", "all") }
@@ -298,161 +293,19 @@ public struct ParameterMapping: Sendable {
   }
 }
 
-// MARK: - Inference from shapes
-
-/// The tensors that bear the parameter names of one module.
-private struct StackTensors {
-  let module: String
-  var shapes: [ParameterName: Shape] = [:]
-  var order: [ParameterName] = []
-
-  init(module: String) { self.module = module }
-
-  mutating func append(_ name: ParameterName, _ shape: Shape) {
-    shapes[name] = shape
-    order.append(name)
-  }
-
-  /// Kind and sizes.
-  ///
-  /// Where layers contradict each other the reading that most of them share wins, so that the odd
-  /// one out is reported and not the others.
-  func inferredConfiguration() -> RecurrentConfiguration? {
-    // No module has more layers than tensors: what lies farther behind is no layer of it.
-    guard let layers = order.map(\.layer).filter({ $0 < order.count }).max() else { return nil }
-    var votes: [(kind: RecurrentConfiguration.Kind, hidden: Int, projection: Int, count: Int)] = []
-    for name in order.sorted(by: { ($0.layer, $0.direction) < ($1.layer, $1.direction) })
-    where name.kind == .hiddenWeight {
-      var projectionName = name
-      projectionName.kind = .projectionWeight
-      guard let weight = shapes[name], weight.rank == 2 else { continue }
-      // Only an LSTM has a projection, and only to fewer features.
-      let projection = shapes[projectionName].flatMap {
-        $0.rank == 2 && $0[1] > weight[1] && $0[1] == weight[0] / 4 ? $0 : nil
-      }
-      let hidden = projection?[1] ?? weight[1]
-      guard hidden > 0, weight[0] % hidden == 0,
-        let kind = RecurrentConfiguration.Kind.allCases.first(where: {
-          $0.gateCount == weight[0] / hidden
-        })
-      else { continue }
-      let reading = (kind, hidden, projection == nil ? 0 : weight[1])
-      if let index = votes.firstIndex(where: {
-        ($0.kind, $0.hidden, $0.projection) == reading
-      }) {
-        votes[index].count += 1
-      } else {
-        votes.append((kind: reading.0, hidden: reading.1, projection: reading.2, count: 1))
-      }
-    }
-    // Among equals the first: that of the lowest layer.
-    guard let most = votes.map(\.count).max(), let vote = votes.first(where: { $0.count == most })
-    else { return nil }
-
-    let first = ParameterName(module: module, kind: .inputWeight, layer: 0)
-    var reverse = first
-    reverse.direction = .reverse
-    guard let input = shapes[first] ?? shapes[reverse], input.rank == 2 else { return nil }
-    var configuration = RecurrentConfiguration(
-      kind: vote.kind, inputSize: input[1], hiddenSize: vote.hidden)
-    configuration.layerCount = layers + 1
-    configuration.projectionSize = vote.projection
-    configuration.isBidirectional = order.contains { $0.direction == .reverse }
-    configuration.hasBias = order.contains { $0.kind == .inputBias || $0.kind == .hiddenBias }
-    return input[1] > 0 ? configuration : nil
-  }
-
-  /// The weights without which nothing can be inferred.
-  func essentialsMissing() -> [String] {
-    let essential: [ParameterName.Kind] = [.inputWeight, .hiddenWeight]
-    let names = essential.map { ParameterName(module: module, kind: $0, layer: 0) }
-    let absent = names.filter { shapes[$0] == nil }
-    // Both are there, but of shapes that no module has.
-    return (absent.isEmpty ? names : absent).map(\.description)
-  }
-}
-
 extension ModelDescription.Module {
   /// The configuration, if the module is a recurrent stack.
   var recurrent: RecurrentConfiguration? {
     if case .recurrent(let configuration) = kind { configuration } else { nil }
   }
 
-  fileprivate func feeds(_ next: ModelDescription.Module) -> Bool {
+  func feeds(_ next: ModelDescription.Module) -> Bool {
     recurrent?.outputSize == next.recurrent?.inputSize
-  }
-}
-
-extension ModuleFacts {
-  /// The head that the file's description names; `none` when it describes a model without one.
-  fileprivate var describedHead: String? {
-    guard let description else { return nil }
-    let head = description.modules.first {
-      if case .head = $0.kind { true } else { false }
-    }
-    return head?.name ?? "none"
-  }
-
-  /// Whether nothing says that the module is another one than a linear layer.
-  fileprivate func mayBeLinear(_ path: String) -> Bool {
-    contents.moduleRecords.first { $0.path == path }?.type.hasSuffix("Linear") ?? true
-  }
-
-  /// Whether the description lets a stack feed a head.
-  fileprivate func mayFeed(_ stack: String, _ head: String) -> Bool {
-    guard let module = description?[head], description?[stack] != nil else { return true }
-    return module.inputs == [stack]
-  }
-
-  /// The stacks as the description chains them; nil where it does not know all of them.
-  fileprivate func chained(
-    _ stacks: [ModelDescription.Module]
-  ) -> [ModelDescription.Module]? {
-    guard let description, stacks.allSatisfy({ description[$0.name]?.recurrent != nil }) else {
-      return nil
-    }
-    let chained: [ModelDescription.Module] = description.modules.compactMap { module in
-      guard var stack = stacks.first(where: { $0.name == module.name }) else { return nil }
-      stack.inputs = module.inputs
-      return stack
-    }
-    // A stack behind a module that is not here, or not of this version, stands for itself.
-    return chained.map { stack in
-      var stack = stack
-      if !chained.contains(where: { [$0.name] == stack.inputs }) {
-        stack.inputs = [ModelDescription.modelInput]
-      }
-      return stack
-    }
-  }
-
-  /// The modules, and among them in their places those of the description that this version does not
-  /// know: nothing may run as if they were not there.
-  fileprivate func withUnknownModules(
-    _ modules: [ModelDescription.Module]
-  ) -> [ModelDescription.Module] {
-    guard let description else { return modules }
-    let isUnknown = { (module: ModelDescription.Module) in
-      if case .unknown = module.kind { true } else { false }
-    }
-    guard description.modules.contains(where: isUnknown) else { return modules }
-    // The description's graph, with what the tensors and the options say about its modules.
-    var all = description.modules.map { module in
-      var module = module
-      if let own = modules.first(where: { $0.name == module.name }) { module.kind = own.kind }
-      return module
-    }
-    all += modules.filter { description[$0.name] == nil }
-    return all
   }
 }
 
 extension String {
   fileprivate func stands(inModule path: String) -> Bool {
     path.isEmpty ? !contains(".") : hasPrefix(path + ".")
-  }
-
-  fileprivate func removing(suffix: String) -> String? {
-    hasSuffix(suffix) ? String(dropLast(suffix.count)) : nil
   }
 }

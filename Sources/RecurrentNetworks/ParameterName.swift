@@ -1,6 +1,8 @@
 /// A parameter's name as PyTorch spells it: `encoder.rnn.weight_ih_l0_reverse`.
 ///
-/// Source: the *Variables* sections of `torch.nn.RNN`, `LSTM` and `GRU`.
+/// Cells have names without a layer: `cells.0.weight_ih`.
+///
+/// Source: the *Variables* sections of `torch.nn.RNN`, `LSTM`, `GRU` and their cells.
 public struct ParameterName: Hashable, Sendable {
   /// What a parameter is.
   public enum Kind: String, Sendable, CaseIterable {
@@ -33,22 +35,30 @@ public struct ParameterName: Hashable, Sendable {
   public var module: String
   /// What the parameter is.
   public var kind: Kind
-  /// The layer, counted from the input.
+  /// The layer, counted from the input; 0 in a cell.
   public var layer: Int
-  /// The direction.
+  /// The direction; forward in a cell.
   public var direction: Direction
+  /// Whether the module is a cell, whose names have no layer: `cell.weight_ih`.
+  public var isCell = false
 
-  /// Puts a name together.
+  /// Puts a name of a stack together.
   public init(module: String = "", kind: Kind, layer: Int, direction: Direction = .forward) {
     self.module = module
     self.kind = kind
     self.layer = layer
     self.direction = direction
   }
+
+  /// Puts a name of a cell together.
+  public init(module: String = "", ofCell kind: Kind) {
+    self.init(module: module, kind: kind, layer: 0)
+    isCell = true
+  }
 }
 
 extension ParameterName: LosslessStringConvertible {
-  /// Parses a name; nil when it is none of a recurrent stack.
+  /// Parses a name; nil when it is none of a recurrent module.
   public init?(_ description: String) {
     var name = description[...]
     module = ""
@@ -59,6 +69,13 @@ extension ParameterName: LosslessStringConvertible {
       if module.isEmpty { return nil }
     }
     direction = .forward
+    // A cell has no projection.
+    if let kind = Kind(rawValue: String(name)), kind != .projectionWeight {
+      self.kind = kind
+      layer = 0
+      isCell = true
+      return
+    }
     if name.hasSuffix("_reverse") {
       direction = .reverse
       name = name.dropLast("_reverse".count)
@@ -74,7 +91,8 @@ extension ParameterName: LosslessStringConvertible {
 
   /// The name as PyTorch spells it.
   public var description: String {
-    let suffix = direction == .reverse ? "_reverse" : ""
-    return (module.isEmpty ? "" : module + ".") + kind.rawValue + "_l\(layer)" + suffix
+    let name = (module.isEmpty ? "" : module + ".") + kind.rawValue
+    if isCell { return name }
+    return name + "_l\(layer)" + (direction == .reverse ? "_reverse" : "")
   }
 }

@@ -1,6 +1,6 @@
 public import Checkpoints
 
-/// What one `nn.RNN`, `nn.LSTM` or `nn.GRU` is: sizes and options.
+/// What one `nn.RNN`, `nn.LSTM` or `nn.GRU` is, or one of their cells: sizes and options.
 public struct RecurrentConfiguration: Hashable, Sendable {
   /// The kind of cell.
   public enum Kind: String, Sendable, CaseIterable {
@@ -35,6 +35,8 @@ public struct RecurrentConfiguration: Hashable, Sendable {
   public var inputSize: Int
   /// Hidden units, H.
   public var hiddenSize: Int
+  /// Whether it is a cell: one layer, forward, whose parameters' names have no layer.
+  public var isCell = false
   /// Layers of the stack, L.
   public var layerCount = 1
   /// Features of the projected hidden state, P; 0 without projection.
@@ -78,6 +80,16 @@ public struct RecurrentConfiguration: Hashable, Sendable {
   /// Features of the input of a layer.
   public func inputSize(ofLayer layer: Int) -> Int { layer == 0 ? inputSize : outputSize }
 
+  /// The name of a parameter.
+  func name(
+    _ kind: ParameterName.Kind, ofModule module: String, layer: Int,
+    _ direction: ParameterName.Direction
+  ) -> ParameterName {
+    isCell
+      ? ParameterName(module: module, ofCell: kind)
+      : ParameterName(module: module, kind: kind, layer: layer, direction: direction)
+  }
+
   /// Every parameter with its shape, in PyTorch's order: layer by layer, forward before reverse.
   /// - Throws: `shapeOverflow` for sizes out of this world.
   public func parameters(
@@ -91,9 +103,8 @@ public struct RecurrentConfiguration: Hashable, Sendable {
     for layer in 0..<layerCount {
       for direction in directions {
         func add(_ kind: ParameterName.Kind, _ dimensions: [Int]) throws(CheckpointError) {
-          let name = ParameterName(
-            module: module, kind: kind, layer: layer, direction: direction)
-          parameters.append((name, try Shape(dimensions)))
+          parameters.append(
+            (name(kind, ofModule: module, layer: layer, direction), try Shape(dimensions)))
         }
         try add(.inputWeight, [rows, inputSize(ofLayer: layer)])
         try add(.hiddenWeight, [rows, stateSize])
@@ -121,8 +132,28 @@ extension RecurrentConfiguration: CustomStringConvertible {
     if dropout != 0 { options.append("dropout=\(dropout)") }
     if isBidirectional { options.append("bidirectional=True") }
     if projectionSize > 0 { options.append("proj_size=\(projectionSize)") }
-    return "\(kind.rawValue.uppercased())(\(options.joined(separator: ", ")))"
+    let name = kind.rawValue.uppercased() + (isCell ? "Cell" : "")
+    return "\(name)(\(options.joined(separator: ", ")))"
   }
+}
+
+/// A table of vectors that tokens are looked up in: `nn.Embedding`.
+public struct EmbeddingConfiguration: Hashable, Sendable {
+  /// How many tokens there are.
+  public var vocabularySize: Int
+  /// Features of a token's vector.
+  public var size: Int
+
+  /// A table [vocabularySize, size].
+  public init(vocabularySize: Int, size: Int) {
+    self.vocabularySize = vocabularySize
+    self.size = size
+  }
+}
+
+extension EmbeddingConfiguration: CustomStringConvertible {
+  /// The module as PyTorch would print it.
+  public var description: String { "Embedding(\(vocabularySize), \(size))" }
 }
 
 /// What the output layer y = activation(W h + b) is, and what it is applied to.

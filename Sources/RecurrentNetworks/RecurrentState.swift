@@ -45,6 +45,41 @@ public struct RecurrentState: Hashable, Sendable {
     return values[start..<(start + width)]
   }
 
+  /// The state of one sequence of the batch.
+  public func lane(_ lane: Int) -> RecurrentState {
+    var state = RecurrentState(self, batchSize: 1)
+    for slot in 0..<(hidden.count / (batchSize * hiddenSize)) {
+      let row = slot * batchSize + lane
+      state.hidden += hidden[(row * hiddenSize)..<((row + 1) * hiddenSize)]
+      state.cell += cell[(row * cellSize)..<((row + 1) * cellSize)]
+    }
+    return state
+  }
+
+  /// Replaces the state of one sequence of the batch by that of a batch of one.
+  public mutating func setLane(_ lane: Int, to state: RecurrentState) {
+    precondition(self.lane(lane).matches(state), "a state of other sizes")
+    for slot in 0..<(hidden.count / (batchSize * hiddenSize)) {
+      let row = slot * batchSize + lane
+      for column in 0..<hiddenSize {
+        hidden[row * hiddenSize + column] = state.hidden[slot * hiddenSize + column]
+      }
+      for column in 0..<cellSize {
+        cell[row * cellSize + column] = state.cell[slot * cellSize + column]
+      }
+    }
+  }
+
+  /// An empty state of the sizes of another.
+  private init(_ other: RecurrentState, batchSize: Int) {
+    hidden = []
+    cell = []
+    directionCount = other.directionCount
+    self.batchSize = batchSize
+    hiddenSize = other.hiddenSize
+    cellSize = other.cellSize
+  }
+
   /// Whether a state has the same sizes.
   func matches(_ other: RecurrentState) -> Bool {
     hidden.count == other.hidden.count && cell.count == other.cell.count

@@ -20,6 +20,7 @@ public struct ReferenceModel: Sendable {
   private let stacks: [[Layer]]
   private let headWeight: Matrix?
   private let headBias: [Double]?
+  private let embedding: Matrix?
 
   /// Loads the weights of a blueprint.
   /// - Throws: what reading a tensor throws, `dtypeUnsupported`.
@@ -27,6 +28,10 @@ public struct ReferenceModel: Sendable {
     self.blueprint = blueprint
     stacks = try blueprint.stacks.map { stack throws(CheckpointError) in
       try Self.layers(of: stack, blueprint)
+    }
+    embedding = try blueprint.embedding.map { embedding throws(CheckpointError) in
+      let table = try blueprint.parameter("\(embedding.name).weight")
+      return Matrix(table, try table.doubles())
     }
     if let head = blueprint.head {
       let weight = try blueprint.parameter("\(head.name).weight")
@@ -65,47 +70,93 @@ public struct ReferenceModel: Sendable {
     public var head: [[Double]]?
     /// The final state of every stack.
     public var states: [State]
+    /// What went on inside, layer by layer of every stack, forward before reverse.
+    public var layers: [LayerResult] = []
+  }
+
+  /// What went on inside one layer in one direction, at every step.
+  public struct LayerResult: Hashable, Sendable {
+    /// The place of the stack in the model.
+    public var stack: Int
+    /// The layer.
+    public var layer: Int
+    /// The direction.
+    public var direction: ParameterName.Direction
+    /// h, [steps][P or H].
+    public var hidden: [[Double]]
+    /// c, [steps][H]; empty rows but for an LSTM.
+    public var cell: [[Double]]
+    /// The gates after their activation, [steps][gates × H]; empty rows for an RNN.
+    public var gates: [[Double]]
+  }
+
+  /// Looks tokens up, [tokens × features].
+  /// - Throws: `tokenOutOfRange`.
+  func embedded(_ tokens: [Int]) throws(CheckpointError) -> [Double] {
+    guard let embedding else { preconditionFailure("a model without embedding takes no tokens") }
+    var values: [Double] = []
+    for (position, token) in tokens.enumerated() {
+      guard embedding.rows.indices.contains(token) else {
+        throw CheckpointError(
+          .tokenOutOfRange, tensor: "input",
+          "token \(token) at position \(position), the vocabulary has \(embedding.rows.count)")
+      }
+      values += embedding.rows[token]
+    }
+    return values
   }
 
   /// Runs one sequence, [steps][inputSize], from a state of every stack.
-  public func run(_ sequence: [[Double]], from states: [State]) -> Result {
+  ///
+  /// With a length, the steps behind it are padding: they give zeros and change no state.
+  public func run(
+    _ sequence: [[Double]], length: Int? = nil, from states: [State]
+  ) -> Result {
+    let own = 0..<(length ?? sequence.count)
     var result = Result(output: sequence, head: nil, states: states)
     for (stack, layers) in stacks.enumerated() {
       let configuration = blueprint.stacks[stack].configuration
       for layer in 0..<configuration.layerCount {
         let input = result.output
-        result.output = Array(repeating: [], count: input.count)
+        result.output = Array(
+          repeating: Array(repeating: 0, count: configuration.outputSize), count: input.count)
         for direction in configuration.directions {
           let slot = layer * configuration.directionCount + direction.rawValue
+          let column = direction.rawValue * configuration.stateSize
           var hidden = states[stack].hidden[slot]
           var cell = states[stack].cell[slot]
-          let steps = input.indices
-          for step in direction == .forward ? Array(steps) : steps.reversed() {
-            layers[slot].step(configuration, input[step], &hidden, &cell)
+          var inside = LayerResult(
+            stack: stack, layer: layer, direction: direction, sizesOf: configuration,
+            steps: input.count)
+          for step in direction == .forward ? Array(own) : own.reversed() {
+            let gates = layers[slot].step(configuration, input[step], &hidden, &cell)
             // Forward comes first, so its features stand before those of reverse.
-            result.output[step] += hidden
+            result.output[step].replaceSubrange(column..<(column + hidden.count), with: hidden)
+            inside.hidden[step] = hidden
+            if configuration.kind == .lstm { inside.cell[step] = cell }
+            if configuration.kind != .rnn { inside.gates[step] = gates }
           }
           result.states[stack].hidden[slot] = hidden
           result.states[stack].cell[slot] = cell
+          result.layers.append(inside)
         }
       }
     }
-    result.head = headOutput(result)
+    result.head = headOutput(result, last: own.upperBound - 1)
     return result
   }
 
-  private func headOutput(_ result: Result) -> [[Double]]? {
+  private func headOutput(_ result: Result, last: Int) -> [[Double]]? {
     guard let head = blueprint.head?.configuration, let headWeight,
-      let stack = blueprint.stacks.last?.configuration, let state = result.states.last,
-      let last = result.output.last
+      let stack = blueprint.stacks.last?.configuration, let state = result.states.last
     else { return nil }
     let inputs =
       switch head.input {
       case .all: result.output
-      case .last: [last]
+      case .last: [result.output[last]]
       case .finalState: [Array(state.hidden.suffix(stack.directionCount).joined())]
       }
-    return inputs.map { activated(headWeight * $0 + headBias, head.activation) }
+    return inputs.map { activated((headWeight * $0).adding(headBias), head.activation) }
   }
 
   private func activated(
@@ -159,6 +210,21 @@ public struct ReferenceModel: Sendable {
   }
 }
 
+extension ReferenceModel.LayerResult {
+  /// Zeros, as padding has them.
+  fileprivate init(
+    stack: Int, layer: Int, direction: ParameterName.Direction,
+    sizesOf configuration: RecurrentConfiguration, steps: Int
+  ) {
+    func zeros(_ size: Int) -> [[Double]] {
+      Array(repeating: Array(repeating: 0, count: size), count: steps)
+    }
+    self.init(
+      stack: stack, layer: layer, direction: direction, hidden: zeros(configuration.stateSize),
+      cell: zeros(configuration.recordedCellSize), gates: zeros(configuration.recordedGateSize))
+  }
+}
+
 /// One layer in one direction, gate by gate in PyTorch's order.
 private struct Layer: Sendable {
   var inputWeights: [Matrix]
@@ -167,19 +233,24 @@ private struct Layer: Sendable {
   var hiddenBiases: [[Double]]?
   var projection: Matrix?
 
-  /// One step: replaces h and c.
+  /// One step: replaces h and c, and gives the gates after their activation.
   func step(
     _ configuration: RecurrentConfiguration, _ input: [Double], _ hidden: inout [Double],
     _ cell: inout [Double]
-  ) {
+  ) -> [Double] {
     // W_ih x + b_ih and W_hh h + b_hh of every gate.
-    let fromInput = inputWeights.indices.map { inputWeights[$0] * input + inputBiases?[$0] }
-    let fromHidden = hiddenWeights.indices.map { hiddenWeights[$0] * hidden + hiddenBiases?[$0] }
+    let fromInput = inputWeights.indices.map {
+      (inputWeights[$0] * input).adding(inputBiases?[$0])
+    }
+    let fromHidden = hiddenWeights.indices.map {
+      (hiddenWeights[$0] * hidden).adding(hiddenBiases?[$0])
+    }
     func sum(_ gate: Int) -> [Double] { zip(fromInput[gate], fromHidden[gate]).map { $0 + $1 } }
 
     switch configuration.kind {
     case .rnn:
       hidden = sum(0).map(configuration.nonlinearity == .tanh ? { tanh($0) } : relu)
+      return []
     case .lstm:
       let i = sum(0).map(sigmoid)
       let f = sum(1).map(sigmoid)
@@ -188,11 +259,13 @@ private struct Layer: Sendable {
       cell = cell.indices.map { f[$0] * cell[$0] + i[$0] * g[$0] }
       hidden = cell.indices.map { o[$0] * tanh(cell[$0]) }
       if let projection { hidden = projection * hidden }
+      return [i, f, g, o].flatMap(\.self)
     case .gru:
       let r = sum(0).map(sigmoid)
       let z = sum(1).map(sigmoid)
       let n = r.indices.map { tanh(fromInput[2][$0] + r[$0] * fromHidden[2][$0]) }
       hidden = n.indices.map { (1 - z[$0]) * n[$0] + z[$0] * hidden[$0] }
+      return [r, z, n].flatMap(\.self)
     }
   }
 }
@@ -220,10 +293,12 @@ private struct Matrix: Sendable {
   }
 }
 
-/// Adds a bias, where there is one.
-private func + (vector: [Double], bias: [Double]?) -> [Double] {
-  guard let bias else { return vector }
-  return zip(vector, bias).map { $0 + $1 }
+extension [Double] {
+  /// The vector and a bias, where there is one.
+  fileprivate func adding(_ bias: [Double]?) -> [Double] {
+    guard let bias else { return self }
+    return zip(self, bias).map { $0 + $1 }
+  }
 }
 
 private func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }

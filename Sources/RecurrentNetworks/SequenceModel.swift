@@ -7,7 +7,8 @@ internal import CRecurrentKernels
   public import Foundation
 #endif
 
-/// A model that is ready to run in float32: recurrent stacks in a chain, perhaps with an output layer.
+/// A model that is ready to run in float32: recurrent modules in a chain, perhaps with an embedding
+/// before and an output layer behind them.
 ///
 /// Immutable and shared by threads; what changes while it runs stands in a ``Session``.
 /// ```swift
@@ -22,6 +23,8 @@ public final class SequenceModel: Sendable {
   public let stacks: [StackedRNN]
 
   private let headWeights: PackedWeights?
+  /// The table of an embedding, row by row.
+  private let embeddingTable: [Float]?
 
   /// Loads a model file of any of `formats`.
   ///
@@ -62,6 +65,9 @@ public final class SequenceModel: Sendable {
     stacks = try blueprint.stacks.map { stack throws(CheckpointError) in
       try StackedRNN(stack, of: blueprint)
     }
+    embeddingTable = try blueprint.embedding.map { embedding throws(CheckpointError) in
+      try blueprint.parameter("\(embedding.name).weight").floats()
+    }
     if let head = blueprint.head {
       let bias =
         head.configuration.hasBias ? try blueprint.parameter("\(head.name).bias").floats() : nil
@@ -98,6 +104,15 @@ public final class SequenceModel: Sendable {
   public func recurrentOutputShape(steps: Int, batchSize: Int) -> Shape {
     let size = blueprint.recurrentOutputSize
     return blueprint.isBatchFirst ? [batchSize, steps, size] : [steps, batchSize, size]
+  }
+
+  /// Calls `body` with the table of the embedding and the width of its rows.
+  func withEmbedding(_ body: (UnsafePointer<Float>, Int) -> Void) {
+    guard let width = blueprint.embedding?.configuration.size, let embeddingTable else { return }
+    unsafe embeddingTable.withUnsafeBufferPointer { table in
+      guard let base = table.baseAddress else { return }
+      unsafe body(base, width)
+    }
   }
 
   /// Calls `body` with the output layer as the kernels take it.

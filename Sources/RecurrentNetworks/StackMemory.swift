@@ -68,24 +68,78 @@ final class StackMemory {
 
   // MARK: Running
 
-  /// Runs one layer in one direction over some steps of some lanes.
-  func run(
-    _ stack: StackedRNN, _ layer: Int, _ direction: ParameterName.Direction, steps: Int,
-    _ lanes: Range<Int>, _ instructionSet: InstructionSet, from source: Rows, to target: Rows
+  /// Where what goes on inside a layer is put.
+  @unsafe
+  struct Inside {
+    let cells: Rows?
+    let gates: Rows?
+  }
+
+  /// One layer in one direction over some steps of some lanes.
+  @unsafe
+  struct LayerRun {
+    let stack: StackedRNN
+    let layer: Int
+    let direction: ParameterName.Direction
+    let steps: Int
+    let lanes: Range<Int>
+    /// Each sequence's own steps; nil when all are.
+    let lengths: [Int]?
+    let inside: Inside?
+  }
+
+  /// Runs a layer. Lanes of one length run together; behind its end a lane's output becomes zero.
+  @unsafe
+  func run(_ run: LayerRun, _ instructionSet: InstructionSet, from source: Rows, to target: Rows) {
+    guard let lengths = unsafe run.lengths else {
+      unsafe self.run(run, run.lanes, run.steps, instructionSet, from: source, to: target)
+      return
+    }
+    var lane = unsafe run.lanes.lowerBound
+    while unsafe lane < run.lanes.upperBound {
+      let length = lengths[lane]
+      var end = lane + 1
+      while unsafe end < run.lanes.upperBound, lengths[end] == length { end += 1 }
+      unsafe self.run(run, lane..<end, length, instructionSet, from: source, to: target)
+      for step in length..<(unsafe max(length, run.steps)) {
+        for lane in lane..<end {
+          unsafe target.row(step, lane).update(repeating: 0, count: configuration.stateSize)
+        }
+      }
+      lane = end
+    }
+  }
+
+  private func run(
+    _ run: LayerRun, _ lanes: Range<Int>, _ steps: Int, _ instructionSet: InstructionSet,
+    from source: Rows, to target: Rows
   ) {
-    let isReverse = direction == .reverse
-    let input = unsafe isReverse ? source.reversed(steps: steps) : source
-    let output = unsafe isReverse ? target.reversed(steps: steps) : target
-    let slot = (layer * configuration.directionCount + direction.rawValue) * batchSize
-    let row = slot + lanes.lowerBound
-    unsafe stack.withLayer(layer, direction) { kernelLayer in
-      unsafe withUnsafePointer(to: kernelLayer) {
-        unsafe instructionSet.kernels.pointee.run_layer(
-          $0, steps, lanes.count, input.constRows(from: lanes.lowerBound),
-          output.rows(from: lanes.lowerBound),
-          hidden.base + row * Self.hiddenRow(configuration),
-          configuration.kind == .lstm ? cell.base + row * Self.cellRow(configuration) : nil,
-          scratch.base + lanes.lowerBound * Self.scratchRow(configuration))
+    let isReverse = unsafe run.direction == .reverse
+    func ordered(_ rows: Rows) -> Rows { unsafe isReverse ? rows.reversed(steps: steps) : rows }
+    let first = lanes.lowerBound
+    let input = unsafe ordered(source).constRows(from: first)
+    let output = unsafe ordered(target).rows(from: first)
+    let slot =
+      unsafe (run.layer * configuration.directionCount + run.direction.rawValue) * batchSize
+    let hidden = unsafe self.hidden.base + (slot + first) * Self.hiddenRow(configuration)
+    let cell = unsafe self.cell.base + (slot + first) * Self.cellRow(configuration)
+    let scratch = unsafe self.scratch.base + first * Self.scratchRow(configuration)
+    let run_layer = unsafe instructionSet.kernels.pointee.run_layer
+    unsafe run.stack.withLayer(run.layer, run.direction) { layer in
+      unsafe withUnsafePointer(to: layer) { layer in
+        guard let inside = unsafe run.inside else {
+          unsafe run_layer?(
+            layer, steps, lanes.count, input, output, hidden,
+            configuration.kind == .lstm ? cell : nil, scratch, nil)
+          return
+        }
+        let none = unsafe strata_rows(base: nil, step_stride: 0, lane_stride: 0)
+        var rows = unsafe strata_inside(
+          cells: inside.cells.map { unsafe ordered($0).rows(from: first) } ?? none,
+          gates: inside.gates.map { unsafe ordered($0).rows(from: first) } ?? none)
+        unsafe run_layer?(
+          layer, steps, lanes.count, input, output, hidden,
+          configuration.kind == .lstm ? cell : nil, scratch, &rows)
       }
     }
   }

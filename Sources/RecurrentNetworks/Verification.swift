@@ -45,6 +45,8 @@ public struct Verification: Sendable {
   public let rows: [Row]
   /// The tolerance that was asked for.
   public let tolerance: Tolerance
+  /// What was taken for granted about the model.
+  public internal(set) var assumptions: [ParameterMapping.Assumption] = []
 
   /// Whether every tensor is within the tolerance.
   public var isPassed: Bool { rows.allSatisfy(\.isPassed) }
@@ -56,8 +58,18 @@ public struct Verification: Sendable {
   /// How many times PyTorch's own error `standard` allows.
   public static let standardFactor = 4.0
 
-  /// The names of results, behind their prefix.
-  private static let resultNames = ["output", "h_n", "c_n", "y"]
+  /// Whether a name, behind its prefix, is that of a result: `output`, `h_n`, `c_n`, `y`, or of a
+  /// layer's inside, `gates_l1_reverse`.
+  private static func isResult(_ name: String) -> Bool {
+    let last = name.split(separator: ".").last ?? ""
+    return ["output", "h_n", "c_n", "y"].contains(last) || isInsideLayers(name)
+  }
+
+  static func isInsideLayers(_ name: String) -> Bool {
+    let last = name.split(separator: ".").last ?? ""
+    return ["output_l", "c_l", "gates_l"].contains { last.hasPrefix($0) }
+  }
+
   /// What stands behind a name for the same value in float64.
   private static let float64Suffix = "_f64"
 
@@ -70,9 +82,7 @@ public struct Verification: Sendable {
     var rows: [Row] = []
     for (name, golden) in goldens {
       let base = name.hasSuffix(Self.float64Suffix) ? String(name.dropLast(4)) : name
-      guard Self.resultNames.contains(String(base.split(separator: ".").last ?? "")) else {
-        continue
-      }
+      guard Self.isResult(base) else { continue }
       guard let result = results[base] else {
         throw CheckpointError(
           .goldenMismatch, tensor: name, "the model gives no such result")
@@ -110,7 +120,7 @@ public struct Verification: Sendable {
     }
     guard !rows.isEmpty else {
       throw CheckpointError(
-        .goldenMismatch, "the golden has none of \(Self.resultNames.joined(separator: ", "))")
+        .goldenMismatch, "the golden has none of output, h_n, c_n, y")
     }
     self.rows = rows
     self.tolerance = tolerance

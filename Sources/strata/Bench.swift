@@ -33,17 +33,18 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let model = try SequenceModel(ModelBlueprint(file: model))
-    let (rows, overflow) = steps.multipliedReportingOverflow(by: batch)
     let blueprint = model.blueprint
+    let (rows, overflow) = steps.multipliedReportingOverflow(by: batch)
     let outputs = model.outputShape(steps: 1, batchSize: 1).elementCount
-    let width = max(blueprint.inputSize, blueprint.recurrentOutputSize, outputs)
+    let width = max(blueprint.stackInputSize, blueprint.recurrentOutputSize, outputs)
     guard !overflow, rows <= (1 << 32) / width else {
       throw ValidationError("--steps and --batch: more than 2^32 values")
     }
-    let elements = rows * blueprint.inputSize
     let session = model.makeSession(batchSize: batch, threads: threads)
-    var generator = SystemRandomNumberGenerator()
-    let input = (0..<elements).map { _ in Float.random(in: -1...1, using: &generator) }
+    let vocabulary = blueprint.embedding?.configuration.vocabularySize
+    let features = vocabulary == nil ? rows * blueprint.stackInputSize : 0
+    let input = (0..<features).map { _ in Float.random(in: -1...1) }
+    let tokens = vocabulary.map { size in (0..<rows).map { _ in Int.random(in: 0..<size) } } ?? []
     var output = [Float](
       repeating: 0, count: model.outputShape(steps: steps, batchSize: batch).elementCount)
 
@@ -52,7 +53,11 @@ struct Bench: ParsableCommand {
       let duration = try clock.measure {
         for _ in 0..<calls {
           session.reset()
-          try session.run(input, into: &output)
+          if vocabulary == nil {
+            try session.run(input, into: &output)
+          } else {
+            try session.run(tokens: tokens, into: &output)
+          }
         }
       }
       return duration / .microseconds(1) / Double(calls)

@@ -39,8 +39,10 @@ struct ConversionPlan {
       record.path = path
       return record
     }
-    if let head = source.metadata["head"] {
-      contents.metadata["head"] = rules.path(for: head)
+    contents.metadata = source.metadata.filter { !NameRules.isModuleFact($0.key) }
+    for (key, value) in source.metadata where NameRules.isModuleFact(key) {
+      guard let fact = rules.moduleFact(key, value) else { continue }
+      contents.metadata[fact.key] = fact.value
     }
     if !renamed.isEmpty, let json = source.modelDescription {
       contents.modelDescription = try Self.renamed(ModelDescription(json: json), rules)
@@ -72,6 +74,8 @@ struct ConversionPlan {
       tensor.name = NameRules.unwrapped($0.name)
       return tensor
     }
+    contents.metadata[Verification.Tolerance.metadataKey] =
+      try Verification.Tolerance(sealedIn: reader.contents.metadata).sealed
   }
 
   /// Recognises the modules and writes them down.
@@ -200,6 +204,7 @@ extension ModelDescription.Module {
   var line: String {
     let what =
       switch kind {
+      case .embedding(let configuration): configuration.description
       case .recurrent(let configuration): configuration.description
       case .head(let configuration): configuration.description
       case .unknown(let type): "unknown type \(type)"

@@ -9,7 +9,8 @@ struct Convert: ParsableCommand {
       Names are sorted out in this order: --key, --include, --exclude, --prefix; then the wrappers \
       module. and _orig_mod. are removed; then --rename, one after the other.
 
-      Options of --set: nonlinearity=tanh|relu, batch_first=true|false, head=NAME|none, \
+      Options of --set: nonlinearity=tanh|relu, batch_first=true|false, embedding=NAME|none, \
+      cells=separate|stack, head=NAME|none, \
       head_activation=none|sigmoid|tanh|relu|softmax, head_input=all|last|h_n, \
       hdf5_layout=flat|nested. They say what shapes cannot tell; without them the file's own notes \
       count, and what nothing tells is assumed and reported.
@@ -79,7 +80,6 @@ struct Convert: ParsableCommand {
     var plan = try ConversionPlan(reader.contents, rules, file: input)
     if let golden {
       try plan.seal(goldensOf: golden)
-      try refuse(target: output, amongInputs: [golden])
     }
     try plan.describe(settings.model, isUnchanged: rules.isIdentity && set.isEmpty, file: input)
     if let dtype { try plan.convert(to: dtype) }
@@ -89,7 +89,7 @@ struct Convert: ParsableCommand {
       to: output, format: target,
       options: WriteOptions(
         compression: compress, hdf5Layout: settings.hdf5Layout ?? .flat, replacesExisting: force),
-      source: input)
+      sources: [input] + (golden.map { [$0] } ?? []))
 
     let report = ConversionReport(
       input: input, output: output, from: reader.format, to: target.name, plan,

@@ -6,8 +6,9 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run", abstract: "Run a model on the tensors of a file.",
     discussion: """
-      The input file holds input, and perhaps h_0 and c_0, in PyTorch's shapes; without them the state \
-      begins at zero. The output file gets output, h_n, c_n of an LSTM, and y of a model with a head.
+      The input file holds input, and perhaps h_0, c_0 and lengths, in PyTorch's shapes. The output file \
+      gets output, h_n, c_n of an LSTM, and y of a model with a head; with --all-layers also output_l0, \
+      c_l0, gates_l0 and so on.
       """)
 
   @Argument(help: "The model.")
@@ -27,8 +28,21 @@ struct Run: ParsableCommand {
       "Run this many steps in each call; the result is the same.", valueName: "steps"))
   var chunk: Int?
 
-  @Option(help: "The arithmetic: float32 (the kernels) or reference (float64).")
-  var precision: Precision = .float32
+  @Flag(help: "Write the hidden states, cell states and gates of every layer as well.")
+  var allLayers = false
+
+  @Option(
+    name: .customLong("init"),
+    help: ArgumentHelp(
+      "The state where the input has none: zero, or random numbers of N(0, sigma²) from a seed.",
+      valueName: "zero|normal:sigma:seed"),
+    transform: ModelArguments.initialState)
+  var initial: InitialState = .zero
+
+  @Option(
+    help: "The arithmetic: float32 (the kernels) or reference (float64).",
+    transform: ModelArguments.precision)
+  var precision: Verification.Precision = .float32
 
   @Flag(help: "Replace an existing output.")
   var force = false
@@ -45,24 +59,32 @@ struct Run: ParsableCommand {
 
   func run() throws {
     let blueprint = try ModelBlueprint(file: model)
-    try refuse(target: output, amongInputs: [model])
     let inputs = try Checkpoint(contentsOf: input, formats: Strata.formats).stateDict
     let results: StateDict
     do {
-      results = try precision.evaluate(blueprint, inputs, threads: threads, chunk: chunk)
+      switch precision {
+      case .float32:
+        results = try SequenceModel(blueprint).evaluate(
+          inputs, initial: initial, threads: threads, chunk: chunk, allLayers: allLayers)
+      case .reference:
+        results = try ReferenceModel(blueprint).evaluate(
+          inputs, initial: initial, allLayers: allLayers)
+      }
     } catch {
-      throw error.located(file: error.code == .goldenMismatch ? input : model)
+      throw error.located(
+        file: [.goldenMismatch, .tokenOutOfRange].contains(error.code) ? input : model)
     }
     guard let format = Strata.formats.format(forPath: output) else { return }
     try Checkpoint(stateDict: results).contents.write(
-      to: output, format: format, options: WriteOptions(replacesExisting: force), source: input)
+      to: output, format: format, options: WriteOptions(replacesExisting: force),
+      sources: [input, model])
     let report = RunReport(
       output: output,
       tensors: results.map {
         RunReport.Entry(
           name: $0.name, dtype: $0.tensor.dtype.rawValue, shape: $0.tensor.shape.dimensions)
       },
-      assumed: precision.assumptions(blueprint))
+      assumed: Assumed.list(blueprint.assumptions, precision))
     Output(options).report(report) { report.words }
   }
 }

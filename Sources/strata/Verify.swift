@@ -26,8 +26,10 @@ struct Verify: ParsableCommand {
   @Option(help: ArgumentHelp("Allow this error relative to the golden's value.", valueName: "x"))
   var rtol: Double?
 
-  @Option(help: "The arithmetic: float32 (the kernels) or reference (float64).")
-  var precision: Precision = .float32
+  @Option(
+    help: "The arithmetic: float32 (the kernels) or reference (float64).",
+    transform: ModelArguments.precision)
+  var precision: Verification.Precision = .float32
 
   @OptionGroup var options: OutputOptions
 
@@ -42,24 +44,29 @@ struct Verify: ParsableCommand {
 
   func run() throws {
     let reader = try CheckpointReader(contentsOf: model, formats: Strata.formats)
-    let blueprint = try ModelBlueprint(reader.contents, file: model)
     let (goldens, file) = try goldens(reader)
     let verification: Verification
     do {
       verification = try Verification(
-        precision.evaluate(blueprint, goldens), against: goldens, tolerance: tolerance)
+        reader.contents, goldens: goldens, tolerance: tolerance(reader.contents),
+        precision: precision, file: model)
     } catch {
       throw error.located(file: error.code == .goldenMismatch ? file : model)
     }
     let report = VerificationReport(
-      verification, atol: atol, rtol: rtol, assumed: precision.assumptions(blueprint))
+      verification, isGiven: atol != nil || rtol != nil,
+      assumed: Assumed.list(verification.assumptions, precision))
     Output(options).report(report) { report.words }
     if !verification.isPassed { throw ExitCode(1) }
   }
 
-  private var tolerance: Verification.Tolerance {
-    guard atol != nil || rtol != nil else { return .standard }
-    return .elementwise(absolute: atol ?? 0, relative: rtol ?? 0)
+  private func tolerance(
+    _ contents: CheckpointContents
+  ) throws(CheckpointError) -> Verification.Tolerance {
+    if atol != nil || rtol != nil {
+      return .elementwise(absolute: atol ?? 0, relative: rtol ?? 0)
+    }
+    return golden == nil ? try Verification.Tolerance(sealedIn: contents.metadata) : .standard
   }
 
   private func goldens(
@@ -67,7 +74,15 @@ struct Verify: ParsableCommand {
   ) throws(CheckpointError) -> (StateDict, file: String) {
     if let golden {
       let checkpoint = try Checkpoint(contentsOf: golden, formats: Strata.formats)
-      return (checkpoint.stateDict, golden)
+      // Where the model lost its wrappers in a conversion, the golden's names lose theirs too.
+      guard !reader.tensors.contains(where: { NameRules.unwrapped($0.name) != $0.name }) else {
+        return (checkpoint.stateDict, golden)
+      }
+      var goldens = StateDict()
+      for (name, tensor) in checkpoint.stateDict {
+        try goldens.append(tensor, named: NameRules.unwrapped(name))
+      }
+      return (goldens, golden)
     }
     guard !reader.contents.goldens.isEmpty else {
       throw CheckpointError(
@@ -114,19 +129,19 @@ struct VerificationReport: Encodable {
     case tensors, assumed
   }
 
-  init(_ verification: Verification, atol: Double?, rtol: Double?, assumed: [Assumed]) {
+  init(_ verification: Verification, isGiven: Bool, assumed: [Assumed]) {
     self.assumed = assumed
     verified = verification.isPassed
     switch verification.tolerance {
     case .elementwise(let absolute, let relative):
-      (self.atol, self.rtol) = (absolute, relative)
-      toleranceSource = "given by --atol and --rtol"
+      (atol, rtol) = (absolute, relative)
+      toleranceSource = isGiven ? "given by --atol and --rtol" : "sealed into the model"
     case .standard where verification.usesFloat64:
-      (self.atol, self.rtol) = (Verification.standardFloor, 0)
+      (atol, rtol) = (Verification.standardFloor, 0)
       toleranceSource =
         "the golden's float64 values: at most 1e-6, or 4 times PyTorch's own error, for each tensor"
     case .standard:
-      (self.atol, self.rtol) = (Verification.standardElementwise, Verification.standardElementwise)
+      (atol, rtol) = (Verification.standardElementwise, Verification.standardElementwise)
       toleranceSource = "the default: the golden has no float64 values"
     }
     tensors = verification.rows.map {

@@ -25,7 +25,7 @@ struct AtomicFileTests {
         to: path,
         format: StrataFormat(),
         options: WriteOptions(replacesExisting: replacing),
-        source: source
+        sources: source.map { [$0] } ?? []
       )
       return nil
     } catch {

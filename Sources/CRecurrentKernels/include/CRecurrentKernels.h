@@ -69,13 +69,20 @@ typedef struct strata_const_rows {
   ptrdiff_t lane_stride;
 } strata_const_rows;
 
+// What goes on inside a layer, for those who want to see it; a base of NULL for what is not wanted.
+typedef struct strata_inside {
+  strata_rows cells;  // c after each step, [hidden_size]
+  strata_rows gates;  // the gates after their activation, [gates][hidden_size]; not for an RNN
+} strata_inside;
+
 typedef struct strata_kernels {
   const char *name;
   // Runs steps on a batch of lanes. Rows of `hidden` are [state_size rounded up to a panel], rows of
   // `cell` (LSTM only) [hidden_size rounded up]; both are state: read, then replaced. `scratch` holds
-  // lanes * 2 rows of the larger of the two.
+  // lanes * 2 rows of the larger of the two. `inside` may be NULL.
   void (*run_layer)(const strata_layer *layer, size_t steps, size_t lanes, strata_const_rows input,
-                    strata_rows output, float *hidden, float *cell, float *scratch);
+                    strata_rows output, float *hidden, float *cell, float *scratch,
+                    const strata_inside *inside);
   void (*run_linear)(const strata_linear *linear, size_t steps, size_t lanes,
                      strata_const_rows input, strata_rows output);
   // Each activation over `count` values in place, for tests.

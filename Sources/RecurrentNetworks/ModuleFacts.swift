@@ -1,0 +1,152 @@
+internal import Checkpoints
+
+/// Looks a fact about a module up in everything that a file tells, in the order of authority.
+struct ModuleFacts {
+  let contents: CheckpointContents
+  let description: ModelDescription?
+
+  init(_ contents: CheckpointContents) throws(CheckpointError) {
+    self.contents = contents
+    if let json = contents.modelDescription {
+      description = try ModelDescription(json: json)
+    } else {
+      description = nil
+    }
+  }
+
+  /// The configuration that the description gives a stack.
+  func recurrent(_ module: String) -> RecurrentConfiguration? {
+    guard case .recurrent(let configuration) = description?[module]?.kind else { return nil }
+    return configuration
+  }
+
+  /// The configuration that the description gives a head.
+  func head(_ module: String) -> HeadConfiguration? {
+    guard case .head(let configuration) = description?[module]?.kind else { return nil }
+    return configuration
+  }
+
+  /// An option of a module as text: from metadata under `module.option` or `option`, else from the
+  /// module's record.
+  func text(_ name: String, of module: String) -> String? {
+    if !module.isEmpty, let text = contents.metadata["\(module).\(name)"] { return text }
+    if let text = contents.metadata[name] { return text }
+    return record(module)?.options[name]?.description
+  }
+
+  /// An option of a module that must be one of a few values.
+  /// - Throws: `metadataInvalid` for another value.
+  func option<Value: RawRepresentable & CaseIterable>(
+    _ name: String, of module: String
+  ) throws(CheckpointError) -> Value? where Value.RawValue == String {
+    guard let text = text(name, of: module) else { return nil }
+    guard let value = Value(rawValue: text) else {
+      throw CheckpointError(
+        .metadataInvalid,
+        "\(name) is \"\(text)\", not one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))"
+      )
+    }
+    return value
+  }
+
+  /// An option of a module that must be true or false.
+  /// - Throws: `metadataInvalid` for another value.
+  func flag(_ name: String, of module: String) throws(CheckpointError) -> Bool? {
+    guard let text = text(name, of: module) else { return nil }
+    switch text.lowercased() {
+    case "true", "1": return true
+    case "false", "0": return false
+    default:
+      throw CheckpointError(.metadataInvalid, "\(name) is \"\(text)\", not true or false")
+    }
+  }
+}
+
+extension ModuleFacts {
+  /// The note of a module.
+  func record(_ path: String) -> ModuleRecord? {
+    contents.moduleRecords.first { $0.path == path }
+  }
+
+  /// The head that the file's description puts behind a stack: `none` when it knows the stack, but no
+  /// head; nil when it does not know the stack.
+  func describedHead(of stack: String) -> String? {
+    guard let description, description[stack] != nil else { return nil }
+    let head = description.modules.first {
+      if case .head = $0.kind { $0.inputs == [stack] } else { false }
+    }
+    return head?.name ?? "none"
+  }
+
+  /// The embedding that the file's description puts before a stack, likewise.
+  func describedEmbedding(of stack: String) -> String? {
+    guard let description, let module = description[stack] else { return nil }
+    guard case .embedding = module.inputs.first.flatMap({ description[$0] })?.kind else {
+      return "none"
+    }
+    return module.inputs[0]
+  }
+
+  /// The stacks in the order in which the metadata chain them, `chain` being a JSON array of paths; nil
+  /// where they say nothing of all of them.
+  /// - Throws: `metadataInvalid`.
+  func toldChain(
+    _ stacks: [ModelDescription.Module]
+  ) throws(CheckpointError) -> [ModelDescription.Module]? {
+    guard let text = contents.metadata["chain"] else { return nil }
+    let names = try CanonicalJSON.decode([String].self, from: text, "chain")
+    guard Set(names) == Set(stacks.map(\.name)), names.count == stacks.count else { return nil }
+    var chain: [ModelDescription.Module] = []
+    for name in names {
+      guard var stack = stacks.first(where: { $0.name == name }) else { return nil }
+      if let last = chain.last {
+        guard last.feeds(stack) else { return nil }
+        stack.inputs = [last.name]
+      }
+      chain.append(stack)
+    }
+    return chain
+  }
+
+  /// The stacks as the description chains them; nil where it does not know all of them.
+  func chained(
+    _ stacks: [ModelDescription.Module]
+  ) -> [ModelDescription.Module]? {
+    guard let description, stacks.allSatisfy({ description[$0.name]?.recurrent != nil }) else {
+      return nil
+    }
+    let chained: [ModelDescription.Module] = description.modules.compactMap { module in
+      guard var stack = stacks.first(where: { $0.name == module.name }) else { return nil }
+      stack.inputs = module.inputs
+      return stack
+    }
+    // A stack behind a module that is not here, or not of this version, stands for itself.
+    return chained.map { stack in
+      var stack = stack
+      if !chained.contains(where: { [$0.name] == stack.inputs }) {
+        stack.inputs = [ModelDescription.modelInput]
+      }
+      return stack
+    }
+  }
+
+  /// The modules, and among them in their places those of the description that this version does not
+  /// know: nothing may run as if they were not there.
+  func withUnknownModules(
+    _ modules: [ModelDescription.Module]
+  ) -> [ModelDescription.Module] {
+    guard let description else { return modules }
+    let isUnknown = { (module: ModelDescription.Module) in
+      if case .unknown = module.kind { true } else { false }
+    }
+    guard description.modules.contains(where: isUnknown) else { return modules }
+    // The description's graph, with what the tensors and the options say about its modules.
+    var all = description.modules.map { module in
+      var module = module
+      if let own = modules.first(where: { $0.name == module.name }) { module.kind = own.kind }
+      return module
+    }
+    all += modules.filter { description[$0.name] == nil }
+    return all
+  }
+}

@@ -1,0 +1,146 @@
+public import Checkpoints
+
+// Goldens that a checkpoint carries, and running the parts of a model that they were recorded from.
+
+extension Verification {
+  /// The arithmetic of a run.
+  public enum Precision: String, Sendable, CaseIterable {
+    /// The kernels.
+    case float32
+    /// The reference in float64.
+    case reference
+  }
+
+  /// Runs the modules of a checkpoint that goldens were recorded from, and compares.
+  ///
+  /// Goldens without prefix are those of the whole model, or of its only recurrent module; goldens called
+  /// `encoder.rnn.input` and so on are those of that module. Tensors outside the modules do not matter.
+  /// - Throws: `goldenMismatch` when a golden does not fit the model, and what loading the model throws.
+  public init(
+    _ contents: CheckpointContents, goldens: StateDict, tolerance: Tolerance = .standard,
+    precision: Precision = .float32, file: String? = nil
+  ) throws(CheckpointError) {
+    let mapping = try ParameterMapping(of: contents, file: file)
+    var results = StateDict()
+    var assumptions: [ParameterMapping.Assumption] = []
+    for part in try Self.parts(of: mapping, goldens) {
+      let blueprint = try ModelBlueprint(contents, mapping, part.part, file: file)
+      for (name, tensor) in try blueprint.results(goldens, prefix: part.prefix, precision) {
+        results[name] = tensor
+      }
+      assumptions += blueprint.assumptions.filter { !assumptions.contains($0) }
+    }
+    try self.init(results, against: goldens, tolerance: tolerance)
+    self.assumptions = assumptions
+  }
+
+  /// The recurrent modules that goldens were recorded from, with what stands before their names.
+  private static func parts(
+    of mapping: ParameterMapping, _ goldens: StateDict
+  ) throws(CheckpointError) -> [(prefix: String, part: ModelBlueprint.Part)] {
+    let recurrent = mapping.description.modules.filter { $0.recurrent != nil }
+    var parts: [(prefix: String, part: ModelBlueprint.Part)] = []
+    func add(_ module: String, _ prefix: String) -> Bool {
+      guard let input = goldens[prefix + "input"] else { return false }
+      let part = ModelBlueprint.Part.recurrent(
+        module, embedding: !input.dtype.isFloatingPoint, head: goldens[prefix + "y"] != nil)
+      parts.append((prefix, part))
+      return true
+    }
+    for module in recurrent {
+      if recurrent.count == 1, add(module.name, "") { continue }
+      if !module.name.isEmpty { _ = add(module.name, module.name + ".") }
+    }
+    // A chain of several that was recorded as one.
+    if recurrent.count > 1, goldens["input"] != nil { parts.append(("", .whole)) }
+    guard !parts.isEmpty else {
+      let names = recurrent.map { $0.name.isEmpty ? "input" : "\($0.name).input" }
+      throw CheckpointError(
+        .goldenMismatch, tensor: "input",
+        "the golden has no input of a recurrent module (\(names.joined(separator: ", ")))")
+    }
+    return parts
+  }
+}
+
+extension ModelBlueprint {
+  /// Runs the model on the inputs of a golden; what goes on inside layers is given where the golden has
+  /// it.
+  func results(
+    _ goldens: StateDict, prefix: String, _ precision: Verification.Precision
+  ) throws(CheckpointError) -> StateDict {
+    let allLayers = goldens.contains { Verification.isInsideLayers($0.name) }
+    switch precision {
+    case .float32:
+      return try SequenceModel(self).evaluate(goldens, prefix: prefix, allLayers: allLayers)
+    case .reference:
+      return try ReferenceModel(self).evaluate(goldens, prefix: prefix, allLayers: allLayers)
+    }
+  }
+}
+
+extension SequenceModel {
+  /// Runs the model on the goldens that its checkpoint carries, and compares with PyTorch's results
+  /// within the tolerance that they were sealed with.
+  /// - Returns: The comparison, every tensor of it passed.
+  /// - Throws: `notVerified`, naming the tensors that differ and by how much; `goldenMismatch` when the
+  ///   checkpoint carries no golden of this model.
+  @discardableResult
+  public func selfTest() throws(CheckpointError) -> Verification {
+    var goldens = StateDict()
+    for golden in blueprint.goldens { try goldens.append(golden.read(), named: golden.name) }
+    let names = [""] + blueprint.stacks.map { $0.name + "." }
+    guard let prefix = names.first(where: { goldens[$0 + "input"] != nil }) else {
+      throw CheckpointError(
+        .goldenMismatch, "the checkpoint carries no golden of this model: convert with --golden")
+    }
+    let allLayers = goldens.contains { Verification.isInsideLayers($0.name) }
+    let results = try evaluate(goldens, prefix: prefix, allLayers: allLayers)
+    // A file of several models carries goldens of the others too.
+    var own = StateDict()
+    for (name, golden) in goldens where prefix.isEmpty || name.hasPrefix(prefix) {
+      own[name] = golden
+    }
+    let verification = try Verification(
+      results, against: own, tolerance: blueprint.goldenTolerance)
+    let failed = verification.rows.filter { !$0.isPassed }
+    guard failed.isEmpty else {
+      let words = failed.map { "\($0.name) is off by \($0.largestError) at \($0.position)" }
+      throw CheckpointError(
+        .notVerified, tensor: failed[0].name,
+        "not PyTorch's result (\(failed[0].reference)): \(words.joined(separator: "; "))")
+    }
+    return verification
+  }
+}
+
+extension Verification.Tolerance {
+  /// The metadata key of the tolerance that goldens are sealed with.
+  public static let metadataKey = "strata_golden_tolerance"
+
+  /// The tolerance in text, `standard` or `atol=1e-06 rtol=1e-06`.
+  public var sealed: String {
+    switch self {
+    case .standard: "standard"
+    case .elementwise(let absolute, let relative): "atol=\(absolute) rtol=\(relative)"
+    }
+  }
+
+  /// The tolerance that a checkpoint's metadata seal; `standard` where they say nothing.
+  /// - Throws: `metadataInvalid`.
+  public init(sealedIn metadata: [String: String]) throws(CheckpointError) {
+    guard let text = metadata[Self.metadataKey], text != "standard" else {
+      self = .standard
+      return
+    }
+    let parts = text.split(separator: " ")
+    guard parts.count == 2, parts[0].hasPrefix("atol="), parts[1].hasPrefix("rtol="),
+      let absolute = Double(parts[0].dropFirst(5)), absolute >= 0, absolute.isFinite,
+      let relative = Double(parts[1].dropFirst(5)), relative >= 0, relative.isFinite
+    else {
+      throw CheckpointError(
+        .metadataInvalid, "\(Self.metadataKey) is \"\(text)\", not standard or atol=… rtol=…")
+    }
+    self = .elementwise(absolute: absolute, relative: relative)
+  }
+}

@@ -1,0 +1,170 @@
+import ArgumentParser
+import Checkpoints
+import RecurrentNetworks
+
+struct Diff: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Tell in what two checkpoints differ.",
+    discussion: """
+      Tensors are compared by name, dtype, shape and values; a tensor whose name is only in A and whose \
+      bits are under another name in B alone is renamed. Without --atol and --rtol values must have the \
+      same bits. Exit status 1 when they differ.
+      """)
+
+  @Argument(help: "The one file.")
+  var a: String
+
+  @Argument(help: "The other file.")
+  var b: String
+
+  @Option(help: ArgumentHelp("Allow this absolute difference.", valueName: "x"))
+  var atol: Double?
+
+  @Option(help: ArgumentHelp("Allow this difference relative to B's value.", valueName: "x"))
+  var rtol: Double?
+
+  @OptionGroup var options: OutputOptions
+
+  func validate() throws {
+    for (name, value) in [("--atol", atol), ("--rtol", rtol)] {
+      guard let value else { continue }
+      guard value >= 0, value.isFinite else {
+        throw ValidationError("\(name) must be a number of at least 0")
+      }
+    }
+  }
+
+  func run() throws {
+    let first = try CheckpointReader(contentsOf: a, formats: Strata.formats)
+    let second = try CheckpointReader(contentsOf: b, formats: Strata.formats)
+    let tolerance = atol == nil && rtol == nil ? nil : (absolute: atol ?? 0, relative: rtol ?? 0)
+    let report = try DifferenceReport(first.tensors, second.tensors, tolerance)
+    Output(options).report(report) { report.words }
+    if !report.equal { throw ExitCode(1) }
+  }
+}
+
+/// What `diff` reports.
+struct DifferenceReport: Encodable {
+  struct Renaming: Encodable {
+    var from: String
+    var to: String
+  }
+
+  struct Change: Encodable {
+    var name: String
+    /// What differs: `dtype F32 to F16`, `shape [3] to [4]`, `values`.
+    var what: String
+    /// The largest difference of values, where dtype and shape are the same.
+    var maxAbs: Double?
+
+    enum CodingKeys: String, CodingKey {
+      case name, what
+      case maxAbs = "max_abs"
+    }
+  }
+
+  var equal: Bool
+  var added: [String]
+  var removed: [String]
+  var renamed: [Renaming] = []
+  var changed: [Change] = []
+
+  init(
+    _ first: [StoredTensor], _ second: [StoredTensor],
+    _ tolerance: (absolute: Double, relative: Double)?
+  ) throws(CheckpointError) {
+    let others = Dictionary(second.map { ($0.name, $0) }) { first, _ in first }
+    let names = Set(first.map(\.name))
+    var onlySecond = second.filter { !names.contains($0.name) }
+    var onlyFirst: [StoredTensor] = []
+    for tensor in first {
+      guard let other = others[tensor.name] else {
+        onlyFirst.append(tensor)
+        continue
+      }
+      if let change = try Self.change(tensor, other, tolerance) { changed.append(change) }
+    }
+    // The same bits under another name.
+    for tensor in onlyFirst {
+      guard tensor.dtype != nil else { continue }
+      let checksum = try tensor.forEachPiece { _ in }
+      var match: Int?
+      for (index, other) in onlySecond.enumerated() where match == nil {
+        guard other.dtype == tensor.dtype, other.shape == tensor.shape,
+          try other.forEachPiece({ _ in }) == checksum,
+          try Self.difference(tensor, other, nil) == nil
+        else { continue }
+        match = index
+      }
+      guard let match else { continue }
+      renamed.append(Renaming(from: tensor.name, to: onlySecond[match].name))
+      onlySecond.remove(at: match)
+    }
+    let moved = Set(renamed.map(\.from))
+    removed = onlyFirst.map(\.name).filter { !moved.contains($0) }
+    added = onlySecond.map(\.name)
+    equal = added.isEmpty && removed.isEmpty && renamed.isEmpty && changed.isEmpty
+  }
+
+  private static func change(
+    _ tensor: StoredTensor, _ other: StoredTensor,
+    _ tolerance: (absolute: Double, relative: Double)?
+  ) throws(CheckpointError) -> Change? {
+    var parts: [String] = []
+    if tensor.dtype != other.dtype {
+      parts.append("dtype \(tensor.dtypeName) to \(other.dtypeName)")
+    }
+    if tensor.shape != other.shape { parts.append("shape \(tensor.shape) to \(other.shape)") }
+    if parts.isEmpty, let largest = try difference(tensor, other, tolerance) {
+      return Change(name: tensor.name, what: "values", maxAbs: largest)
+    }
+    return parts.isEmpty
+      ? nil : Change(name: tensor.name, what: parts.joined(separator: ", "), maxAbs: nil)
+  }
+
+  /// The largest difference of two tensors of one dtype and shape; nil when they are equal.
+  private static func difference(
+    _ tensor: StoredTensor, _ other: StoredTensor,
+    _ tolerance: (absolute: Double, relative: Double)?
+  ) throws(CheckpointError) -> Double? {
+    var largest: Double?
+    var position = 0
+    let size = try tensor.readableDType().size
+    try tensor.forEachPiece { piece throws(CheckpointError) in
+      let range = position..<(position + piece.count)
+      position = range.upperBound
+      let counterpart = try other.bytes(in: range)
+      guard piece != counterpart else { return }
+      let shape = try Shape([piece.count / size])
+      let dtype = try tensor.readableDType()
+      let values = try Tensor(dtype: dtype, shape: shape, bytes: piece).doubles()
+      let others = try Tensor(dtype: dtype, shape: shape, bytes: counterpart).doubles()
+      for (value, other) in zip(values, others) {
+        // Other bits of NaN, or -0 for 0, are a difference of 0.
+        let isSame = value == other || (value.isNaN && other.isNaN)
+        let difference = isSame ? 0 : abs(value - other)
+        if let tolerance {
+          if isSame || difference <= tolerance.absolute + tolerance.relative * abs(other),
+            other.isFinite || isSame
+          {
+            continue
+          }
+        }
+        largest = max(largest ?? 0, difference.isNaN ? .infinity : difference)
+      }
+    }
+    return largest
+  }
+
+  var words: String {
+    if equal { return "no difference" }
+    var lines = removed.map { "only in A: \($0)" } + added.map { "only in B: \($0)" }
+    lines += renamed.map { "renamed: \($0.from) → \($0.to)" }
+    lines += changed.map { change in
+      "changed: \(change.name): \(change.what)"
+        + (change.maxAbs.map { ", by at most \($0.shortText)" } ?? "")
+    }
+    return lines.map(\.escaped).joined(separator: "\n")
+  }
+}
