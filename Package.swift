@@ -2,19 +2,22 @@
 
 import PackageDescription
 
-/// Every Swift target: no warning goes unread, every unsafe use is marked, and no C type or
-/// dependency can leak into a public interface.
-let strict: [SwiftSetting] = [
-  .strictMemorySafety(),
-  .enableUpcomingFeature("InternalImportsByDefault"),
-  .enableUpcomingFeature("MemberImportVisibility"),
-  .enableUpcomingFeature("ExistentialAny"),
-  .treatAllWarnings(as: .error),
-]
+/// The scripts in `tools/` build with warnings as errors; an app that depends on this package does not.
+let isStrict = Context.environment["STRATA_STRICT"] != nil
+
+/// Every Swift target: every unsafe use is marked, and no C type or dependency can leak into a public
+/// interface.
+let strict: [SwiftSetting] =
+  [
+    .strictMemorySafety(),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("ExistentialAny"),
+  ] + (isStrict ? [.treatAllWarnings(as: .error)] : [])
 
 let package = Package(
   name: "strata",
-  platforms: [.macOS(.v15), .iOS(.v18), .tvOS(.v18), .watchOS(.v11), .visionOS(.v2)],
+  platforms: [.macOS(.v15), .iOS(.v18), .tvOS(.v18), .visionOS(.v2)],
   products: [
     .library(name: "Checkpoints", targets: ["Checkpoints"]),
     .library(name: "CheckpointsHDF5", targets: ["CheckpointsHDF5"]),

@@ -4,6 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Warnings are errors here, and only here: Package.swift looks at it.
+export STRATA_STRICT=1
+
 say() { printf '\n== %s\n' "$*"; }
 
 as_root() {
@@ -41,11 +44,17 @@ require_swift() {
     echo "Swift 6.3 or later is needed: https://www.swift.org/install" >&2
     exit 1
   fi
+  local version
+  version="$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)"
+  if [ "$(printf '%s\n' 6.3 "$version" | sort -V | head -n 1)" != 6.3 ]; then
+    echo "Swift 6.3 or later is needed, this is $version: https://www.swift.org/install" >&2
+    exit 1
+  fi
 }
 
 install_build_packages() {
   require_swift
-  install_packages "libhdf5-dev zlib1g-dev pkg-config" "hdf5 pkgconf"
+  install_packages "git libhdf5-dev zlib1g-dev pkg-config" "hdf5 pkgconf"
 }
 
 # A private Python with the reference readers; STRATA_PYTHON names its interpreter, or one of the user's.

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// A file that appears whole or not at all: written beside its target, synced, read back, renamed.
 ///
 /// Until `commit` renames it, the bytes stand in a hidden file in the target's directory, which is
@@ -23,44 +25,66 @@ public struct AtomicFile: ~Copyable {
     let existing = FileDescriptor.status(of: path)
     if let existing {
       guard existing.isRegular else {
-        throw CheckpointError(.notAFile, file: path, "the target is not a regular file")
+        throw CheckpointError(
+          .notAFile, file: path, "a directory, a device or a pipe stands there, not a regular file")
       }
       guard replacingExisting else {
         throw CheckpointError(.exists, file: path, "the file exists already")
       }
     }
-    let target = FileDescriptor.resolved(path) ?? path
-    let descriptor: FileDescriptor
+    let target = FileDescriptor.resolvingLinks(path)
+    let hidden: (descriptor: FileDescriptor, permissions: UInt32)
     do {
-      descriptor = try Self.createHiddenFile(beside: target)
+      hidden = try Self.createHiddenFile(beside: target)
     } catch {
       // For people the target matters, not the hidden name.
       throw Self.renamed(error, to: path)
     }
+    _ = Self.hiddenPaths.withLock { $0.insert(hidden.descriptor.path) }
     self.path = path
     self.target = target
-    self.descriptor = descriptor
-    self.temporaryPath = descriptor.path
+    self.descriptor = hidden.descriptor
+    self.temporaryPath = hidden.descriptor.path
     self.replacesExisting = replacingExisting
-    self.permissions = existing?.permissions ?? FileDescriptor.defaultPermissions
+    self.permissions = existing?.permissions ?? hidden.permissions
   }
 
+  /// Creates a file that only its owner can read, and tells the permissions that a new file gets here.
   private static func createHiddenFile(
     beside target: String
-  ) throws(CheckpointError) -> FileDescriptor {
+  ) throws(CheckpointError) -> (descriptor: FileDescriptor, permissions: UInt32) {
     let (directory, whole) = split(target)
     // A name may be as long as the system allows; the hidden one needs room for more.
     let name = String(decoding: whole.utf8.prefix(128), as: UTF8.self)
     while true {
       let random = String(UInt32.random(in: 0...UInt32.max), radix: 36)
       let hidden = "\(directory)/.\(name).\(FileDescriptor.processIdentifier).\(random).tmp"
-      if let descriptor = try FileDescriptor.creating(hidden) { return descriptor }
+      guard let descriptor = try FileDescriptor.creating(hidden) else { continue }
+      do {
+        let permissions = try descriptor.status().permissions
+        try descriptor.setPermissions(0o600)
+        return (descriptor, permissions)
+      } catch {
+        FileDescriptor.remove(hidden)
+        throw error
+      }
     }
   }
 
   deinit {
     // After a rename nothing stands there any more.
     FileDescriptor.remove(temporaryPath)
+    let path = temporaryPath
+    _ = Self.hiddenPaths.withLock { $0.remove(path) }
+  }
+
+  /// The hidden files of all values that exist.
+  private static let hiddenPaths = Mutex<Set<String>>([])
+
+  /// Removes every hidden file of this process, for a program that is told to stop: no write that is
+  /// under way can be finished afterwards.
+  public static func removeHiddenFiles() {
+    for path in hiddenPaths.withLock({ $0 }) { FileDescriptor.remove(path) }
   }
 
   /// Sets disk space aside.

@@ -35,11 +35,13 @@ package struct ByteReader {
     try take(MemoryLayout<T>.size, what).integer(at: 0, as: T.self)
   }
 
-  /// The next little-endian integer of 64 bits, as a length or an offset.
-  /// - Throws: `lengthOutOfRange` when it is above 2^63 − 1.
-  package mutating func length(_ what: String) throws(CheckpointError) -> Int {
+  /// The next little-endian integer of 64 bits, or of another type, as a length or an offset.
+  /// - Throws: `lengthOutOfRange` when it is above the largest `Int`.
+  package mutating func length(
+    _ what: String, as type: (some FixedWidthInteger).Type = UInt64.self
+  ) throws(CheckpointError) -> Int {
     let at = offset
-    let value = try integer(UInt64.self, what)
+    let value = try integer(type, what)
     guard let length = Int(exactly: value) else {
       throw CheckpointError(.lengthOutOfRange, offset: at, "\(what) is \(value)")
     }
@@ -51,7 +53,7 @@ package struct ByteReader {
   /// - Throws: `countExceedsFile` when so many cannot be there.
   package mutating func count(of what: String, size: Int) throws(CheckpointError) -> Int {
     let at = offset
-    let count = Int(try integer(UInt32.self, what))
+    let count = try length(what, as: UInt32.self)
     guard count <= remaining / size else {
       throw CheckpointError(
         .countExceedsFile, offset: at,

@@ -32,6 +32,8 @@ public struct WriteOptions: Sendable {
     case none
     /// Bytes shuffled, then zlib's deflate, in chunks.
     case deflate
+    /// Each tensor as it is stored where it comes from: deflate where it was deflated.
+    case asStored
   }
 
   /// How names with dots become HDF5 objects.
@@ -48,6 +50,15 @@ public struct WriteOptions: Sendable {
   public var hdf5Layout: HDF5Layout
   /// Whether an existing target is replaced.
   public var replacesExisting: Bool
+
+  /// Whether a tensor is deflated.
+  package func deflates(_ tensor: StoredTensor) -> Bool {
+    switch compression {
+    case .none: false
+    case .deflate: true
+    case .asStored: tensor.encoding == Compression.deflate.rawValue
+    }
+  }
 
   /// Chooses how a file is written.
   public init(

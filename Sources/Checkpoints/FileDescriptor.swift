@@ -108,7 +108,7 @@ final class FileDescriptor: Sendable {
   /// Creates a file that did not exist, for writing and reading back; nil when the name is taken.
   /// - Throws: `notWritable`.
   static func creating(_ path: String) throws(CheckpointError) -> FileDescriptor? {
-    let number = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    let number = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
     guard number >= 0 else {
       if errno == EEXIST { return nil }
       throw CheckpointError(.notWritable, file: path, "cannot be created: \(systemMessage())")
@@ -224,18 +224,29 @@ final class FileDescriptor: Sendable {
     close(number)
   }
 
-  /// The path with every symbolic link resolved; nil when nothing stands there.
-  static func resolved(_ path: String) -> String? {
-    guard let resolved = unsafe realpath(path, nil) else { return nil }
-    defer { unsafe free(resolved) }
-    return unsafe String(cString: resolved)
+  /// The path with every symbolic link resolved, also one that leads to a file that is not there yet.
+  static func resolvingLinks(_ path: String) -> String {
+    if let resolved = unsafe realpath(path, nil) {
+      defer { unsafe free(resolved) }
+      return unsafe String(cString: resolved)
+    }
+    var path = path
+    // As many links as systems follow themselves.
+    for _ in 0..<40 {
+      guard let link = linkTarget(path) else { break }
+      let directory = path.lastIndex(of: "/").map { path[...$0] } ?? ""
+      path = link.hasPrefix("/") ? link : directory + link
+    }
+    return path
   }
 
-  /// The permission bits that a new file gets here.
-  static var defaultPermissions: UInt32 {
-    let mask = umask(0)
-    umask(mask)
-    return 0o666 & ~UInt32(mask)
+  private static func linkTarget(_ path: String) -> String? {
+    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+    let count = unsafe buffer.withUnsafeMutableBytes { buffer in
+      guard let base = buffer.baseAddress else { return 0 }
+      return unsafe readlink(path, base.assumingMemoryBound(to: CChar.self), buffer.count)
+    }
+    return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
   }
 
   /// This process's number.

@@ -22,7 +22,7 @@ extension HDF5Format {
     var checksums: [UInt32] = []
     for dataset in plan.datasets {
       do {
-        checksums.append(try target.write(dataset, options.compression))
+        checksums.append(try target.write(dataset, deflates: options.deflates(dataset.tensor)))
       } catch {
         throw error.located(tensor: dataset.tensor.name)
       }
@@ -216,12 +216,12 @@ extension HDF5File {
   /// The lock is free while a piece is read, which may need it.
   /// - Returns: the CRC-32 of the decoded bytes.
   fileprivate func write(
-    _ dataset: HDF5WritePlan.Dataset, _ compression: WriteOptions.Compression
+    _ dataset: HDF5WritePlan.Dataset, deflates: Bool
   ) throws(CheckpointError) -> UInt32 {
     let dtype = try dataset.tensor.readableDType()
     let shape = dataset.tensor.shape
     try locked { state throws(CheckpointError) in
-      try state.createDataset(dataset, dtype, chunk: Self.chunk(shape, dtype, compression))
+      try state.createDataset(dataset, dtype, chunk: deflates ? Self.chunk(shape, dtype) : nil)
     }
     var done = 0
     let checksum = try dataset.tensor.forEachPiece { piece throws(CheckpointError) in
@@ -238,11 +238,11 @@ extension HDF5File {
   }
 
   /// The shape of a chunk: whole inner dimensions as far as they fit, so that a chunk is one run of
-  /// elements; nil for what is not compressed, scalars and empty tensors.
+  /// elements; nil for scalars and empty tensors.
   private static func chunk(
-    _ shape: Shape, _ dtype: DType, _ compression: WriteOptions.Compression
+    _ shape: Shape, _ dtype: DType
   ) -> [Int]? {
-    guard compression == .deflate, shape.rank > 0, shape.elementCount > 0 else { return nil }
+    guard shape.rank > 0, shape.elementCount > 0 else { return nil }
     var left = chunkSize / dtype.size
     var chunk: [Int] = []
     for size in shape.dimensions.reversed() {

@@ -6,7 +6,6 @@ internal import Checkpoints
 /// the other as many as the last has outputs. Of all readings the one that leaves the fewest tensors over
 /// counts; two of the same rank are ambiguous.
 struct ChainReader {
-  let contents: CheckpointContents
   let facts: ModuleFacts
   let options: ModelOptions
   let chains: [[ModelDescription.Module]]
@@ -63,17 +62,21 @@ struct ChainReader {
   /// Whether the file or the user says that a module is the embedding.
   func isToldEmbedding(_ name: String, of chain: [ModelDescription.Module]) -> Bool {
     chain.first.flatMap { toldEmbedding(of: $0) } == name
-      || facts.record(name)?.type.hasSuffix("Embedding") ?? false
+  }
+
+  /// Whether the file or the user says that a module is the head.
+  func isToldHead(_ name: String, of chain: [ModelDescription.Module]) -> Bool {
+    chain.last.flatMap { toldHead(of: $0) } == name
   }
 
   private func toldEmbedding(of stack: ModelDescription.Module) -> String? {
     options.embedding ?? facts.describedEmbedding(of: stack.name)
-      ?? facts.contents.metadata["\(stack.name).embedding"] ?? facts.contents.metadata["embedding"]
+      ?? facts.text("embedding", of: stack.name)
   }
 
   private func toldHead(of stack: ModelDescription.Module) -> String? {
     options.head ?? facts.describedHead(of: stack.name)
-      ?? facts.contents.metadata["\(stack.name).head"] ?? facts.contents.metadata["head"]
+      ?? facts.text("head", of: stack.name)
   }
 
   /// The modules that could stand at an end: the one that is told, or all that fit.
@@ -83,7 +86,7 @@ struct ChainReader {
   ) -> [ModelDescription.Module] {
     if told == "none" { return [] }
     if let told { return make(told).map { [$0] } ?? [] }
-    return contents.tensors.compactMap { tensor in
+    return facts.contents.tensors.compactMap { tensor in
       guard let path = tensor.name.removing(suffix: ".weight"), belongs(path, to: chain) else {
         return nil
       }
@@ -104,8 +107,8 @@ struct ChainReader {
   private func embedding(
     _ path: String, before stack: ModelDescription.Module
   ) -> ModelDescription.Module? {
-    guard let table = contents["\(path).weight"]?.shape, table.rank == 2, table[0] > 0,
-      table[1] == stack.recurrent?.inputSize, contents["\(path).bias"] == nil,
+    guard let table = facts.tensors["\(path).weight"]?.shape, table.rank == 2, table[0] > 0,
+      table[1] == stack.recurrent?.inputSize, facts.tensors["\(path).bias"] == nil,
       facts.record(path)?.type.hasSuffix("Embedding") ?? true
     else { return nil }
     return ModelDescription.Module(
@@ -116,11 +119,11 @@ struct ChainReader {
   private func head(
     _ path: String, behind stack: ModelDescription.Module
   ) -> ModelDescription.Module? {
-    guard let weight = contents["\(path).weight"]?.shape, weight.rank == 2, weight[0] > 0,
+    guard let weight = facts.tensors["\(path).weight"]?.shape, weight.rank == 2, weight[0] > 0,
       weight[1] == stack.recurrent?.outputSize,
       facts.record(path)?.type.hasSuffix("Linear") ?? true
     else { return nil }
-    let bias = contents["\(path).bias"]
+    let bias = facts.tensors["\(path).bias"]
     guard bias == nil || bias?.shape.dimensions == [weight[0]] else { return nil }
     var head = HeadConfiguration(inputSize: weight[1], outputSize: weight[0])
     head.hasBias = bias != nil
@@ -129,7 +132,7 @@ struct ChainReader {
 
   /// The tensors of a layer.
   private func names(of path: String) -> [String] {
-    ["\(path).weight", "\(path).bias"].filter { contents[$0] != nil }
+    ["\(path).weight", "\(path).bias"].filter { facts.tensors[$0] != nil }
   }
 
   // MARK: Errors
@@ -158,11 +161,11 @@ struct ChainReader {
 
   private func doesNotFit(_ told: String, to what: String, _ size: Int?) -> CheckpointError {
     let features = "to \(what) the recurrent module, \(size ?? 0) features"
-    guard let found = contents["\(told).weight"] else {
+    guard let found = facts.tensors["\(told).weight"] else {
       return CheckpointError(
         .parameterMissing, tensor: "\(told).weight", "no such layer \(features)")
     }
-    let bias = contents["\(told).bias"].map { ", bias \($0.shape)" } ?? ""
+    let bias = facts.tensors["\(told).bias"].map { ", bias \($0.shape)" } ?? ""
     return CheckpointError(
       .shapeMismatch, tensor: found.name,
       "shape \(found.shape)\(bias): no layer \(features)")

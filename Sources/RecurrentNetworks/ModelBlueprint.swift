@@ -84,7 +84,8 @@ public struct ModelBlueprint: Sendable {
     self.file = file
     self.goldens = contents.goldens
     self.goldenTolerance = try Verification.Tolerance(sealedIn: contents.metadata)
-    self.tensors = Dictionary(contents.tensors.map { ($0.name, $0) }) { first, _ in first }
+    let tensors = Dictionary(contents.tensors.map { ($0.name, $0) }) { first, _ in first }
+    self.tensors = tensors
 
     let modules = try Self.modules(mapping, part, file: file)
     var embedding: Embedding?
@@ -96,7 +97,7 @@ public struct ModelBlueprint: Sendable {
         throw CheckpointError(
           .ambiguousModel, file: file,
           "the modules \(names.joined(separator: ", ")) do not make one chain: name the one that is "
-            + "to be loaded, or convert it alone with --prefix")
+            + "to be loaded (run --module), or convert it alone with --include")
       }
       switch module.kind {
       case .embedding(let configuration):
@@ -118,7 +119,7 @@ public struct ModelBlueprint: Sendable {
     self.embedding = embedding
     self.stacks = stacks
     self.head = head
-    let isWide = mapping.taken.contains { contents[$0]?.dtype == .float64 }
+    let isWide = mapping.taken.contains { tensors[$0]?.dtype == .float64 }
     self.assumptions =
       mapping.assumptions
       + (isWide ? [ParameterMapping.Assumption(option: "dtype", value: "F32")] : [])
@@ -142,8 +143,8 @@ public struct ModelBlueprint: Sendable {
         throw CheckpointError(
           .parameterUnexpected, file: file, tensor: mapping.leftOver[0],
           "\(mapping.leftOver.count) tensors belong to no module of the model "
-            + "(\(mapping.leftOver.joined(separator: ", "))): name the module that is to be loaded, or "
-            + "convert it alone with --prefix or --include")
+            + "(\(mapping.leftOver.joined(separator: ", "))): name the module that is to be loaded "
+            + "(run --module), or convert it alone with --include")
       }
       return all
     case .module(let path):

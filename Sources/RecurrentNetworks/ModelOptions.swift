@@ -9,6 +9,8 @@ public struct ModelOptions: Hashable, Sendable {
   public var batchFirst: Bool?
   /// `embedding=NAME|none`: the path of the table that tokens are looked up in; `none` for none.
   public var embedding: String?
+  /// `chain=NAME,NAME,…|none`: the recurrent modules that follow each other; empty for none.
+  public var chain: [String]?
   /// `cells=separate|stack`: whether cells are modules of their own, or a stack where one's output is
   /// the next one's input.
   public var cells: Cells?
@@ -32,7 +34,8 @@ public struct ModelOptions: Hashable, Sendable {
 
   /// The names of all options.
   public static let names = [
-    "nonlinearity", "batch_first", "embedding", "cells", "head", "head_activation", "head_input",
+    "nonlinearity", "batch_first", "embedding", "chain", "cells", "head", "head_activation",
+    "head_input",
   ]
 
   /// Sets an option by its name.
@@ -48,6 +51,8 @@ public struct ModelOptions: Hashable, Sendable {
     case "embedding":
       guard !value.isEmpty else { return "must be the path of an embedding, or none" }
       embedding = value
+    case "chain":
+      chain = value == "none" ? [] : value.split(separator: ",").map(String.init)
     case "cells":
       return assign(&cells, value)
     case "head":

@@ -4,9 +4,12 @@ internal import Checkpoints
 struct ModuleFacts {
   let contents: CheckpointContents
   let description: ModelDescription?
+  /// The tensors by their names.
+  let tensors: [String: StoredTensor]
 
   init(_ contents: CheckpointContents) throws(CheckpointError) {
     self.contents = contents
+    tensors = Dictionary(contents.tensors.map { ($0.name, $0) }) { first, _ in first }
     if let json = contents.modelDescription {
       description = try ModelDescription(json: json)
     } else {
@@ -26,11 +29,22 @@ struct ModuleFacts {
     return configuration
   }
 
-  /// An option of a module as text: from metadata under `module.option` or `option`, else from the
-  /// module's record.
+  /// An option of a module as text: from metadata under `module.option`; under `module@option`, as
+  /// an HDF5 attribute of the module's group or of one above it is told; under `option`; else from
+  /// the module's record.
+  ///
+  /// An empty text says nothing.
   func text(_ name: String, of module: String) -> String? {
-    if !module.isEmpty, let text = contents.metadata["\(module).\(name)"] { return text }
-    if let text = contents.metadata[name] { return text }
+    var keys = module.isEmpty ? [] : ["\(module).\(name)"]
+    var group = module[...]
+    while !group.isEmpty {
+      keys.append("\(group)@\(name)")
+      group = group[..<(group.lastIndex(of: ".") ?? group.startIndex)]
+    }
+    keys.append(name)
+    if let text = keys.lazy.compactMap({ contents.metadata[$0] }).first(where: { !$0.isEmpty }) {
+      return text
+    }
     return record(module)?.options[name]?.description
   }
 
@@ -40,7 +54,7 @@ struct ModuleFacts {
     _ name: String, of module: String
   ) throws(CheckpointError) -> Value? where Value.RawValue == String {
     guard let text = text(name, of: module) else { return nil }
-    guard let value = Value(rawValue: text) else {
+    guard let value = Value(rawValue: text.lowercased()) else {
       throw CheckpointError(
         .metadataInvalid,
         "\(name) is \"\(text)\", not one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))"
@@ -54,8 +68,8 @@ struct ModuleFacts {
   func flag(_ name: String, of module: String) throws(CheckpointError) -> Bool? {
     guard let text = text(name, of: module) else { return nil }
     switch text.lowercased() {
-    case "true", "1": return true
-    case "false", "0": return false
+    case "true", "1", "1.0": return true
+    case "false", "0", "0.0": return false
     default:
       throw CheckpointError(.metadataInvalid, "\(name) is \"\(text)\", not true or false")
     }
@@ -87,25 +101,12 @@ extension ModuleFacts {
     return module.inputs[0]
   }
 
-  /// The stacks in the order in which the metadata chain them, `chain` being a JSON array of paths; nil
-  /// where they say nothing of all of them.
+  /// The recurrent modules that follow each other, as the metadata say: `chain`, a JSON array of paths,
+  /// empty when none do; nil where they say nothing.
   /// - Throws: `metadataInvalid`.
-  func toldChain(
-    _ stacks: [ModelDescription.Module]
-  ) throws(CheckpointError) -> [ModelDescription.Module]? {
-    guard let text = contents.metadata["chain"] else { return nil }
-    let names = try CanonicalJSON.decode([String].self, from: text, "chain")
-    guard Set(names) == Set(stacks.map(\.name)), names.count == stacks.count else { return nil }
-    var chain: [ModelDescription.Module] = []
-    for name in names {
-      guard var stack = stacks.first(where: { $0.name == name }) else { return nil }
-      if let last = chain.last {
-        guard last.feeds(stack) else { return nil }
-        stack.inputs = [last.name]
-      }
-      chain.append(stack)
-    }
-    return chain
+  func chain() throws(CheckpointError) -> [String]? {
+    guard let text = contents.metadata["chain"], !text.isEmpty else { return nil }
+    return try CanonicalJSON.decode([String].self, from: text, "chain")
   }
 
   /// The stacks as the description chains them; nil where it does not know all of them.

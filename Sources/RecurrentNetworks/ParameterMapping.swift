@@ -82,19 +82,24 @@ public struct ParameterMapping: Sendable {
       CheckpointError(
         .shapeMismatch, file: file, tensor: $0.name, "shape \($0.found), expected \($0.expected)")
     }
-    faults += missing.map {
-      CheckpointError(
-        .parameterMissing, file: file, tensor: $0, "the module has parameters, but not this one")
+    faults += missing.map { name in
+      let module = ParameterName(name).flatMap { description[$0.module]?.recurrent }
+      return CheckpointError(
+        .parameterMissing, file: file, tensor: name,
+        "missing: \(module?.description ?? "a recurrent module") has this parameter")
     }
     faults += unexpected.map {
       CheckpointError(
         .parameterUnexpected, file: file, tensor: $0,
-        "the tensor stands in a recurrent module, which has no such parameter")
+        "the tensor stands in a recurrent module, which has no such parameter; leave it out with "
+          + "--exclude if it is none")
     }
     guard var first = faults.first else { return }
     if faults.count > 1 {
-      let others = faults.dropFirst().map { "\($0.tensor ?? "") (\($0.code.rawValue))" }
+      // A line is for a person; `missing`, `unexpected` and `mismatched` hold them all.
+      let others = faults.dropFirst().prefix(5).map { "\($0.tensor ?? "") (\($0.code.rawValue))" }
       first.reason += "; also \(others.joined(separator: ", "))"
+      if faults.count > 6 { first.reason += " and \(faults.count - 6) more" }
     }
     throw first
   }
@@ -116,7 +121,9 @@ public struct ParameterMapping: Sendable {
     for path in paths {
       guard let group = groups[path] else { continue }
       guard var configuration = group.inferredConfiguration() else {
-        missing += group.essentialsMissing()
+        let absent = group.essentialsMissing()
+        guard !absent.isEmpty else { throw group.impossibleShapes() }
+        missing += absent
         taken += group.shapes.keys.map(\.description)
         continue
       }
@@ -132,9 +139,10 @@ public struct ParameterMapping: Sendable {
         unexpected.append(tensor.name)
       }
     }
+    if let chain = options.chain { return try Self.chained(stacks, inOrder: chain) }
     if options.cells == nil {
       if let chained = facts.chained(stacks) { return chained }
-      if let chained = try facts.toldChain(stacks) { return chained }
+      if let chain = try facts.chain() { return try Self.chained(stacks, inOrder: chain) }
     }
     let cells = stacks.filter { $0.recurrent?.isCell == true }
     let others = stacks.filter { $0.recurrent?.isCell != true }
@@ -197,6 +205,32 @@ public struct ParameterMapping: Sendable {
     unexpected += group.order.filter { !known.contains($0) }.map(\.description)
   }
 
+  /// The stacks in an order that was told; those that it leaves out are models of their own.
+  /// - Throws: `parameterMissing` for a module that is not there, `shapeMismatch` for one whose input is
+  ///   not the output of the one before it.
+  private static func chained(
+    _ stacks: [ModelDescription.Module], inOrder names: [String]
+  ) throws(CheckpointError) -> [ModelDescription.Module] {
+    var chain: [ModelDescription.Module] = []
+    for name in names {
+      guard var stack = stacks.first(where: { $0.name == name }) else {
+        throw CheckpointError(
+          .parameterMissing, tensor: name, "the chain names a recurrent module that is not here")
+      }
+      if let last = chain.last {
+        guard last.feeds(stack) else {
+          throw CheckpointError(
+            .shapeMismatch, tensor: name,
+            "the chain puts it behind \(last.name), whose \(last.recurrent?.outputSize ?? 0) outputs are "
+              + "not its \(stack.recurrent?.inputSize ?? 0) inputs")
+        }
+        stack.inputs = [last.name]
+      }
+      chain.append(stack)
+    }
+    return chain + stacks.filter { !names.contains($0.name) }
+  }
+
   /// The stacks in the order in which one's output is the next one's input.
   ///
   /// Where several orders fit, that of the tensors is kept; where none fits, each stack is a model
@@ -224,6 +258,14 @@ public struct ParameterMapping: Sendable {
     }
   }
 
+  /// Whether the file or the user says that modules follow each other.
+  private func isTold(
+    _ chain: [ModelDescription.Module], _ facts: ModuleFacts, _ options: ModelOptions
+  ) -> Bool {
+    options.chain != nil || options.cells == .stack || facts.contents.metadata["chain"] != nil
+      || chain.allSatisfy { facts.description?[$0.name] != nil }
+  }
+
   // MARK: Embeddings and heads
 
   /// Puts before and behind every chain of stacks what belongs there.
@@ -236,10 +278,11 @@ public struct ParameterMapping: Sendable {
       if stack.inputs == [ModelDescription.modelInput] { chains.append([]) }
       chains[chains.count - 1].append(stack)
     }
-    let reader = ChainReader(contents: contents, facts: facts, options: options, chains: chains)
+    let reader = ChainReader(facts: facts, options: options, chains: chains)
     let readings = try chains.map { chain throws(CheckpointError) in try reader.reading(of: chain) }
     for (index, reading) in readings.enumerated() {
-      for name in reading.tensors where readings[..<index].contains(where: { $0.tensors.contains(name) }) {
+      for name in reading.tensors
+      where readings[..<index].contains(where: { $0.tensors.contains(name) }) {
         throw CheckpointError(
           .ambiguousModel, tensor: name,
           "the layer fits behind more than one stack: decide with --set head=none, or convert the "
@@ -251,12 +294,18 @@ public struct ParameterMapping: Sendable {
       var chain = chain
       taken += reading.tensors
       if let embedding = reading.embedding {
-        if !reader.isToldEmbedding(embedding.name, of: chain) { assume("embedding", embedding.name) }
+        if !reader.isToldEmbedding(embedding.name, of: chain) {
+          assume("embedding", embedding.name)
+        }
         chain[0].inputs = [embedding.name]
         modules.append(embedding)
       }
+      if chain.count > 1, !isTold(chain, facts, options) {
+        assume("chain", chain.map(\.name).joined(separator: ","))
+      }
       modules += chain
       if var head = reading.head {
+        if !reader.isToldHead(head.name, of: chain) { assume("head", head.name) }
         head.kind = .head(try completed(head, behind: chain[chain.count - 1], facts, options))
         modules.append(head)
       }

@@ -32,6 +32,31 @@ extension Verification {
     }
     try self.init(results, against: goldens, tolerance: tolerance)
     self.assumptions = assumptions
+    let names = Set(rows.map(\.name))
+    unchecked = mapping.description.modules.filter { module in
+      switch module.kind {
+      case .recurrent:
+        !names.contains { $0 == "output" || $0 == "h_n" || $0.hasPrefix(module.name) }
+      case .head: !names.contains { $0 == "y" || $0.hasSuffix(".y") }
+      case .embedding: goldens["input"]?.dtype.isFloatingPoint ?? true
+      case .unknown: true
+      }
+    }.map(\.name)
+  }
+
+  /// Checks that goldens fit the modules of a checkpoint, without running them.
+  /// - Throws: `goldenMismatch`, `tokenOutOfRange`.
+  public static func check(
+    _ goldens: StateDict, fit contents: CheckpointContents, options: ModelOptions = ModelOptions()
+  ) throws(CheckpointError) {
+    let mapping = try ParameterMapping(of: contents, options: options)
+    for part in try parts(of: mapping, goldens) {
+      let blueprint = try ModelBlueprint(contents, mapping, part.part, file: nil)
+      _ = try EvaluationCall(goldens, prefix: part.prefix, blueprint)
+    }
+    guard goldens.contains(where: { isResult($0.name) }) else {
+      throw CheckpointError(.goldenMismatch, "the golden has none of output, h_n, c_n, y")
+    }
   }
 
   /// The recurrent modules that goldens were recorded from, with what stands before their names.

@@ -45,12 +45,12 @@ extension Session {
       guard version == Self.version else {
         throw mismatch("version \(version) of saved states, not \(Self.version)")
       }
-      let modules = try reader.text(Int(try reader.integer(UInt32.self, "length")), "modules")
+      let modules = try reader.text(try reader.length("length", as: UInt32.self), "modules")
       guard modules == model.blueprint.description else {
         throw mismatch("the state of \(modules), but the model is \(model.blueprint.description)")
       }
       let progress = Progress(rawValue: try reader.integer(UInt32.self, "progress"))
-      let batchSize = Int(try reader.integer(UInt32.self, "batch size"))
+      let batchSize = try reader.length("batch size", as: UInt32.self)
       guard let progress, batchSize == self.batchSize else {
         throw mismatch("a batch of \(batchSize), but the session has \(self.batchSize)")
       }

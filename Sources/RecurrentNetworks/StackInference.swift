@@ -75,8 +75,16 @@ struct StackTensors {
         ? ParameterName(module: module, ofCell: kind)
         : ParameterName(module: module, kind: kind, layer: 0)
     }
-    let absent = names.filter { shapes[$0] == nil }
-    // Both are there, but of shapes that no module has.
-    return (absent.isEmpty ? names : absent).map(\.description)
+    return names.filter { shapes[$0] == nil }.map(\.description)
+  }
+
+  /// What is wrong when both weights are there, but of shapes that no module has.
+  func impossibleShapes() -> CheckpointError {
+    let weights = order.filter { [.inputWeight, .hiddenWeight].contains($0.kind) }
+    let words = weights.prefix(2).map { "\($0) \(shapes[$0] ?? [])" }
+    return CheckpointError(
+      .shapeMismatch, tensor: weights.first?.description,
+      "\(words.joined(separator: " and ")) make no RNN, LSTM or GRU: the rows of weight_hh must be 1, 4 or "
+        + "3 times the hidden size")
   }
 }

@@ -88,7 +88,9 @@ final class StackMemory {
     let inside: Inside?
   }
 
-  /// Runs a layer. Lanes of one length run together; behind its end a lane's output becomes zero.
+  /// Runs a layer.
+  ///
+  /// Lanes of one length run together; behind its end a lane's output becomes zero.
   @unsafe
   func run(_ run: LayerRun, _ instructionSet: InstructionSet, from source: Rows, to target: Rows) {
     guard let lengths = unsafe run.lengths else {

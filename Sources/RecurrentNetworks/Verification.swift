@@ -47,6 +47,8 @@ public struct Verification: Sendable {
   public let tolerance: Tolerance
   /// What was taken for granted about the model.
   public internal(set) var assumptions: [ParameterMapping.Assumption] = []
+  /// The modules that no result of the golden shows.
+  public internal(set) var unchecked: [String] = []
 
   /// Whether every tensor is within the tolerance.
   public var isPassed: Bool { rows.allSatisfy(\.isPassed) }
@@ -60,7 +62,7 @@ public struct Verification: Sendable {
 
   /// Whether a name, behind its prefix, is that of a result: `output`, `h_n`, `c_n`, `y`, or of a
   /// layer's inside, `gates_l1_reverse`.
-  private static func isResult(_ name: String) -> Bool {
+  static func isResult(_ name: String) -> Bool {
     let last = name.split(separator: ".").last ?? ""
     return ["output", "h_n", "c_n", "y"].contains(last) || isInsideLayers(name)
   }

@@ -22,6 +22,11 @@ struct Bench: ParsableCommand {
   @Option(help: ArgumentHelp("How many threads share the sequences of a batch.", valueName: "n"))
   var threads = 1
 
+  @Option(
+    help: ArgumentHelp(
+      "The module to load, for a file that holds more than one model.", valueName: "path"))
+  var module: String?
+
   @OptionGroup var options: OutputOptions
 
   func validate() throws {
@@ -32,7 +37,7 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
-    let model = try SequenceModel(ModelBlueprint(file: model))
+    let model = try SequenceModel(ModelBlueprint(file: model, module: module))
     let blueprint = model.blueprint
     let (rows, overflow) = steps.multipliedReportingOverflow(by: batch)
     let outputs = model.outputShape(steps: 1, batchSize: 1).elementCount
@@ -75,7 +80,7 @@ struct Bench: ParsableCommand {
     let report = BenchReport(
       medianMicroseconds: times[times.count / 2], leastMicroseconds: times[0], steps: steps,
       batch: batch, threads: threads, isa: session.instructionSet.description)
-    Output(options).report(report) { report.words }
+    try Output(options).report(report) { report.words }
   }
 }
 

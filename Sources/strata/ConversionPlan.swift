@@ -6,6 +6,7 @@ struct ConversionPlan {
   private(set) var contents: CheckpointContents
   private(set) var renamed: [Renaming] = []
   private(set) var mapping: ParameterMapping?
+  private var goldenFile: String?
 
   struct Renaming: Encodable {
     var from: String
@@ -69,6 +70,7 @@ struct ConversionPlan {
   /// - Throws: what is wrong with the file.
   mutating func seal(goldensOf path: String) throws(CheckpointError) {
     let reader = try CheckpointReader(contentsOf: path, formats: Strata.formats)
+    goldenFile = path
     contents.goldens = reader.tensors.map {
       var tensor = $0
       tensor.name = NameRules.unwrapped($0.name)
@@ -90,9 +92,23 @@ struct ConversionPlan {
     } catch {
       throw MappingFault(first: error, mapping: mapping)
     }
+    if let goldenFile { try checkGoldens(of: goldenFile, options) }
     if isUnchanged, renamed.isEmpty, contents.modelDescription != nil { return }
     contents.modelDescription =
       mapping.description.modules.isEmpty ? nil : try mapping.description.json
+  }
+
+  /// - Throws: `goldenMismatch` when the goldens are not of this model.
+  private func checkGoldens(
+    of file: String, _ options: ModelOptions
+  ) throws(CheckpointError) {
+    do {
+      var goldens = StateDict()
+      for golden in contents.goldens { try goldens.append(golden.read(), named: golden.name) }
+      try Verification.check(goldens, fit: contents, options: options)
+    } catch {
+      throw error.located(file: file)
+    }
   }
 
   /// Converts the floating-point tensors of the state dict.

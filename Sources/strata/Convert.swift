@@ -10,7 +10,7 @@ struct Convert: ParsableCommand {
       module. and _orig_mod. are removed; then --rename, one after the other.
 
       Options of --set: nonlinearity=tanh|relu, batch_first=true|false, embedding=NAME|none, \
-      cells=separate|stack, head=NAME|none, \
+      chain=NAME,NAME|none, cells=separate|stack, head=NAME|none, \
       head_activation=none|sigmoid|tanh|relu|softmax, head_input=all|last|h_n, \
       hdf5_layout=flat|nested. They say what shapes cannot tell; without them the file's own notes \
       count, and what nothing tells is assumed and reported.
@@ -42,14 +42,17 @@ struct Convert: ParsableCommand {
   var dtype: String?
 
   @Option(
-    help: "How tensors are compressed: none or deflate.",
+    help: ArgumentHelp(
+      "How tensors are compressed: none or deflate; when left out none, but within one format as they "
+        + "were.", valueName: "none|deflate"),
     transform: { text in
-      guard let compression = WriteOptions.Compression(rawValue: text) else {
-        throw ValidationError("must be none or deflate")
+      switch text {
+      case "none": .none
+      case "deflate": .deflate
+      default: throw ValidationError("must be none or deflate")
       }
-      return compression
     })
-  var compress: WriteOptions.Compression = .none
+  var compress: WriteOptions.Compression?
 
   @Option(
     help: ArgumentHelp("Seal the goldens of this file into the output.", valueName: "file"))
@@ -88,13 +91,14 @@ struct Convert: ParsableCommand {
     try plan.contents.write(
       to: output, format: target,
       options: WriteOptions(
-        compression: compress, hdf5Layout: settings.hdf5Layout ?? .flat, replacesExisting: force),
+        compression: compress ?? (reader.format == target.name ? .asStored : .none),
+        hdf5Layout: settings.hdf5Layout ?? .flat, replacesExisting: force),
       sources: [input] + (golden.map { [$0] } ?? []))
 
     let report = ConversionReport(
       input: input, output: output, from: reader.format, to: target.name, plan,
       dropped: target.dropped(from: plan.contents))
-    Output(options).report(report) { report.words(plan) }
+    try Output(options).report(report) { report.words(plan) }
   }
 
   private func targetFormat() throws -> any CheckpointFormat {

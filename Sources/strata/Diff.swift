@@ -39,7 +39,7 @@ struct Diff: ParsableCommand {
     let second = try CheckpointReader(contentsOf: b, formats: Strata.formats)
     let tolerance = atol == nil && rtol == nil ? nil : (absolute: atol ?? 0, relative: rtol ?? 0)
     let report = try DifferenceReport(first.tensors, second.tensors, tolerance)
-    Output(options).report(report) { report.words }
+    try Output(options).report(report) { report.words }
     if !report.equal { throw ExitCode(1) }
   }
 }

@@ -19,7 +19,7 @@ struct Inspect: ParsableCommand {
     let reader = try CheckpointReader(contentsOf: file, formats: Strata.formats)
     if !stats { try reader.contents.verify() }
     let report = try InspectionReport(reader, stats: stats)
-    Output(options).report(report) { report.words }
+    try Output(options).report(report) { report.words }
   }
 }
 

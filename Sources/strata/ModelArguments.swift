@@ -25,9 +25,9 @@ enum ModelArguments {
 
 extension ModelBlueprint {
   /// The model of a file in any format of the tool.
-  init(file path: String) throws(CheckpointError) {
+  init(file path: String, module: String?) throws(CheckpointError) {
     let reader = try CheckpointReader(contentsOf: path, formats: Strata.formats)
-    try self.init(reader.contents, file: path)
+    try self.init(reader.contents, module: module, file: path)
   }
 }
 

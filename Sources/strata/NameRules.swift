@@ -119,9 +119,10 @@ struct NameRules {
   }
 
   private static let factsOfPaths = ["head", "embedding"]
-  private static let facts = factsOfPaths + [
-    "head_input", "head_activation", "nonlinearity", "batch_first", "chain",
-  ]
+  private static let facts =
+    factsOfPaths + [
+      "head_input", "head_activation", "nonlinearity", "batch_first", "chain",
+    ]
 
   /// A JSON array of paths with those of the output; nil when it is none, or a module is left out.
   private func renamedChain(_ json: String) -> String? {

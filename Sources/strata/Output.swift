@@ -30,46 +30,38 @@ struct Output {
   }
 
   /// Prints a result.
-  func report(_ object: some Encodable, words: () -> String) {
+  /// - Throws: `notWritable` when standard output does not take it.
+  func report(_ object: some Encodable, words: () -> String) throws(CheckpointError) {
     if isJSON {
-      print(Self.json(object))
+      try StandardStreams.print(Self.json(object))
     } else if !isQuiet {
-      print(words())
+      try StandardStreams.print(words())
     }
   }
 
   /// Prints a fault and ends the process with status 2.
   func fail(_ error: CheckpointError, mapping: ParameterMapping? = nil) -> Never {
-    if isJSON {
-      print(
-        Self.json(
-          FaultReport(
-            error: FaultReport.Fault(error), missing: mapping?.missing,
-            unexpected: mapping?.unexpected,
-            mismatched: mapping?.mismatched.map(MismatchReport.init))))
-    }
+    let report = FaultReport(
+      error: FaultReport.Fault(error), missing: mapping?.missing, unexpected: mapping?.unexpected,
+      mismatched: mapping?.mismatched.map(MismatchReport.init))
     let hint = error.code == .exists ? "; --force replaces it" : ""
-    complain("\(error)\(hint)")
-    Strata.exit(withError: ExitCode(2))
+    fail(report, "\(error)\(hint)", status: ExitCode(2))
   }
 
   /// Prints what is wrong with the command line and ends the process with status 64.
   func fail(usage reason: String) -> Never {
-    if isJSON {
-      print(
-        Self.json(
-          FaultReport(error: FaultReport.Fault(code: "usage", reason: reason))))
-    }
-    complain(reason)
-    Strata.exit(withError: ExitCode.validationFailure)
+    fail(
+      FaultReport(error: FaultReport.Fault(code: "usage", reason: reason)), reason,
+      status: ExitCode.validationFailure)
   }
 
-  /// One line on stderr.
-  private func complain(_ line: String) {
-    let line = line.split(separator: "\n").joined(separator: "; ")
-    var stderr = StandardError()
-    // A file name that was typed may hold anything as well.
-    print("error: \(line.escaped)", to: &stderr)
+  private func fail(_ report: FaultReport, _ line: String, status: ExitCode) -> Never {
+    // Where standard output fails, standard error and the status still tell.
+    if isJSON { try? StandardStreams.print(Self.json(report)) }
+    // One line, and a file name that was typed may hold anything as well.
+    let words = line.split(separator: "\n").joined(separator: "; ")
+    StandardStreams.complain("error: \(words.escaped)")
+    Strata.exit(withError: status)
   }
 
   private static func json(_ object: some Encodable) -> String {

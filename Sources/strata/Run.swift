@@ -47,6 +47,11 @@ struct Run: ParsableCommand {
   @Flag(help: "Replace an existing output.")
   var force = false
 
+  @Option(
+    help: ArgumentHelp(
+      "The module to load, for a file that holds more than one model.", valueName: "path"))
+  var module: String?
+
   @OptionGroup var options: OutputOptions
 
   func validate() throws {
@@ -58,7 +63,7 @@ struct Run: ParsableCommand {
   }
 
   func run() throws {
-    let blueprint = try ModelBlueprint(file: model)
+    let blueprint = try ModelBlueprint(file: model, module: module)
     let inputs = try Checkpoint(contentsOf: input, formats: Strata.formats).stateDict
     let results: StateDict
     do {
@@ -85,7 +90,7 @@ struct Run: ParsableCommand {
           name: $0.name, dtype: $0.tensor.dtype.rawValue, shape: $0.tensor.shape.dimensions)
       },
       assumed: Assumed.list(blueprint.assumptions, precision))
-    Output(options).report(report) { report.words }
+    try Output(options).report(report) { report.words }
   }
 }
 

@@ -30,6 +30,7 @@ struct Strata: ParsableCommand {
       output.fail(
         usage: "'\(first)': unknown subcommand; there are \(names.joined(separator: ", "))")
     }
+    StopSignals.handle()
     do {
       var command = try parseAsRoot(arguments)
       do {

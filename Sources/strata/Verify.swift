@@ -56,7 +56,7 @@ struct Verify: ParsableCommand {
     let report = VerificationReport(
       verification, isGiven: atol != nil || rtol != nil,
       assumed: Assumed.list(verification.assumptions, precision))
-    Output(options).report(report) { report.words }
+    try Output(options).report(report) { report.words }
     if !verification.isPassed { throw ExitCode(1) }
   }
 
@@ -121,16 +121,19 @@ struct VerificationReport: Encodable {
   var rtol: Double
   var toleranceSource: String
   var tensors: [Entry]
+  /// Modules of the model that the golden has no result of.
+  var unchecked: [String]
   var assumed: [Assumed]
 
   enum CodingKeys: String, CodingKey {
     case verified, atol, rtol
     case toleranceSource = "tolerance_source"
-    case tensors, assumed
+    case tensors, assumed, unchecked
   }
 
   init(_ verification: Verification, isGiven: Bool, assumed: [Assumed]) {
     self.assumed = assumed
+    unchecked = verification.unchecked
     verified = verification.isPassed
     switch verification.tolerance {
     case .elementwise(let absolute, let relative):
@@ -167,5 +170,6 @@ struct VerificationReport: Encodable {
       ? "|a - b| <= \(atol.shortText) + \(rtol.shortText) |b|; " : ""
     return "\(table.text)\n\n\(verdict); tolerance: \(bound)\(toleranceSource)"
       + assumed.words
+      + unchecked.map { "\nnot checked: \($0), of which the golden has no result".escaped }.joined()
   }
 }

@@ -64,7 +64,7 @@ extension StrataFormat {
           "required flags 0x\(String(required, radix: 16)) are unknown to this reader")
       }
       _ = try reader.integer(UInt32.self, "optional flags")
-      sectionCount = Int(try reader.integer(UInt32.self, "section count"))
+      sectionCount = try reader.length("section count", as: UInt32.self)
       fileLength = try reader.length("file length")
       directoryLength = try reader.length("directory length")
       directoryChecksum = try reader.integer(UInt32.self, "directory checksum")
@@ -197,7 +197,7 @@ extension StrataFormat {
         for _ in 0..<chunkCount {
           part.chunks.append(
             Chunk(
-              count: Int(try section.integer(UInt32.self, "chunk length")),
+              count: try section.length("chunk length", as: UInt32.self),
               checksum: try section.integer(UInt32.self, "chunk checksum")))
         }
         guard reserved == 0 else {
@@ -257,7 +257,7 @@ extension StrataFormat {
       for _ in 0..<count {
         let at = section.offset
         offsets.append(at)
-        let length = Int(try section.integer(UInt32.self, "entry length"))
+        let length = try section.length("entry length", as: UInt32.self)
         guard length % 8 == 0, length >= 24 else {
           throw CheckpointError(
             .lengthOutOfRange, offset: at,
@@ -289,10 +289,10 @@ extension StrataFormat {
       let storageCode = try entry.integer(UInt16.self, "storage dtype")
       let encodingCode = try entry.integer(UInt16.self, "encoding")
       let layoutCode = try entry.integer(UInt16.self, "layout")
-      let rank = Int(try entry.integer(UInt16.self, "rank"))
-      let partCount = Int(try entry.integer(UInt16.self, "part count"))
-      let nameLength = Int(try entry.integer(UInt32.self, "name length"))
-      let parameterLength = Int(try entry.integer(UInt32.self, "parameter length"))
+      let rank = try entry.length("rank", as: UInt16.self)
+      let partCount = try entry.length("part count", as: UInt16.self)
+      let nameLength = try entry.length("name length", as: UInt32.self)
+      let parameterLength = try entry.length("parameter length", as: UInt32.self)
       guard rank <= Shape.maximumRank else {
         throw CheckpointError(
           .rankLimit, offset: at, "\(rank) dimensions, at most \(Shape.maximumRank) are allowed")
@@ -308,7 +308,7 @@ extension StrataFormat {
       for _ in 0..<partCount {
         let role = try entry.integer(UInt16.self, "part role")
         let reserved = try entry.integer(UInt16.self, "reserved field")
-        let index = Int(try entry.integer(UInt32.self, "part index"))
+        let index = try entry.length("part index", as: UInt32.self)
         guard reserved == 0 else {
           throw CheckpointError(.hole, offset: at, "a reserved field is not zero")
         }
@@ -391,8 +391,8 @@ extension StrataFormat {
       var last: [UInt8]?
       for _ in 0..<count {
         let at = section.offset
-        let keyLength = Int(try section.integer(UInt32.self, "key length"))
-        let valueLength = Int(try section.integer(UInt32.self, "value length"))
+        let keyLength = try section.length("key length", as: UInt32.self)
+        let valueLength = try section.length("value length", as: UInt32.self)
         let key = try section.text(keyLength, "metadata key")
         let value = try section.text(valueLength, "metadata value")
         let bytes = Array(key.utf8)

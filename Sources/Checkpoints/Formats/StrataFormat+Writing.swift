@@ -7,8 +7,8 @@ extension StrataFormat {
     let tables = [contents.tensors, contents.goldens]
     for table in tables { try Self.checkNames(table.map(\.name)) }
 
-    let encoding: Encoding = options.compression == .deflate ? .shuffledDeflate : .raw
-    let tensors = tables.joined()
+    let tensors = tables.flatMap(\.self)
+    let encodings: [Encoding] = tensors.map { options.deflates($0) ? .shuffledDeflate : .raw }
     var parts: [Part] = []
     for tensor in tensors {
       let count = tensor.shape.byteCount(of: try tensor.readableDType())
@@ -19,8 +19,8 @@ extension StrataFormat {
 
     // The directory stands before the data but tells their sizes and checksums. Its own size depends
     // on numbers of chunks alone, so the data can be written first.
-    let dataStart = Self.headerSize + (try directory(contents, parts, encoding).count)
-    if encoding == .raw {
+    let dataStart = Self.headerSize + (try directory(contents, parts, encodings).count)
+    if encodings.allSatisfy({ $0 == .raw }) {
       let sizes = try tensors.map { tensor throws(CheckpointError) in
         tensor.shape.byteCount(of: try tensor.readableDType()).aligned(to: Self.alignment)
       }
@@ -36,7 +36,7 @@ extension StrataFormat {
         for start in stride(from: 0, to: piece.count, by: Self.chunkSize) {
           let decoded = piece[start..<min(start + Self.chunkSize, piece.count)]
           let stored =
-            switch encoding {
+            switch encodings[index] {
             case .raw: decoded
             case .shuffledDeflate:
               try Deflate.compressed(Deflate.shuffled(decoded, elementSize: size))
@@ -50,10 +50,11 @@ extension StrataFormat {
       try pad(&parts[index], to: file, &end)
     }
 
-    let directory = try directory(contents, parts, encoding)
+    let directory = try directory(contents, parts, encodings)
     try file.write(Bytes(directory), at: Self.headerSize)
     try file.write(
-      Bytes(header(directory, sections: sections(contents, parts, encoding).count, end: end)), at: 0
+      Bytes(header(directory, sections: sections(contents, parts, encodings).count, end: end)),
+      at: 0
     )
     return checksums
   }
@@ -92,10 +93,10 @@ extension StrataFormat {
   }
 
   private func directory(
-    _ contents: CheckpointContents, _ parts: [Part], _ encoding: Encoding
+    _ contents: CheckpointContents, _ parts: [Part], _ encodings: [Encoding]
   ) throws(CheckpointError) -> [UInt8] {
     var directory = ByteWriter()
-    for section in try sections(contents, parts, encoding) {
+    for section in try sections(contents, parts, encodings) {
       directory.append(section.kind.rawValue)
       directory.append(section.isRequired ? Self.sectionIsRequired : 0)
       directory.append(UInt64(section.payload.count))
@@ -114,16 +115,16 @@ extension StrataFormat {
 
   /// The sections by kind; those that would say nothing are left out.
   private func sections(
-    _ contents: CheckpointContents, _ parts: [Part], _ encoding: Encoding
+    _ contents: CheckpointContents, _ parts: [Part], _ encodings: [Encoding]
   ) throws(CheckpointError) -> [Section] {
     var sections = [
       Section(kind: .parts, isRequired: true, payload: partTable(parts)),
       Section(
         kind: .stateDict, isRequired: true,
-        payload: try tensorTable(contents.tensors, firstPart: 0, encoding)),
+        payload: try tensorTable(contents.tensors, firstPart: 0, encodings)),
     ]
     if !contents.goldens.isEmpty {
-      let table = try tensorTable(contents.goldens, firstPart: contents.tensors.count, encoding)
+      let table = try tensorTable(contents.goldens, firstPart: contents.tensors.count, encodings)
       sections.append(Section(kind: .goldens, payload: table))
     }
     if let description = contents.modelDescription {
@@ -157,7 +158,7 @@ extension StrataFormat {
   }
 
   private func tensorTable(
-    _ tensors: [StoredTensor], firstPart: Int, _ encoding: Encoding
+    _ tensors: [StoredTensor], firstPart: Int, _ encodings: [Encoding]
   ) throws(CheckpointError) -> [UInt8] {
     var table = ByteWriter()
     table.append(UInt32(tensors.count))
@@ -171,7 +172,7 @@ extension StrataFormat {
       var entry = ByteWriter()
       entry.append(code)
       entry.append(code)
-      entry.append(encoding.rawValue)
+      entry.append(encodings[firstPart + index].rawValue)
       entry.append(Self.rowMajorLayout)
       entry.append(UInt16(tensor.shape.rank))
       entry.append(UInt16(1))

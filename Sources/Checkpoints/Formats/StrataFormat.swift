@@ -59,7 +59,7 @@ public struct StrataFormat: CheckpointFormat {
     var name: String {
       switch self {
       case .raw: "raw"
-      case .shuffledDeflate: "deflate"
+      case .shuffledDeflate: WriteOptions.Compression.deflate.rawValue
       }
     }
   }

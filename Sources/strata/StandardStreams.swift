@@ -1,0 +1,63 @@
+import Checkpoints
+import Dispatch
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Android)
+  import Android
+#endif
+
+/// The streams that a person or a program reads.
+enum StandardStreams {
+  /// Writes a line to standard output.
+  /// - Throws: `notWritable` when it does not arrive, as on a full disk.
+  static func print(_ line: String) throws(CheckpointError) {
+    guard write(line + "\n", to: STDOUT_FILENO) else {
+      throw CheckpointError(.notWritable, "standard output cannot be written")
+    }
+  }
+
+  /// Writes a line to standard error; there is nobody left to tell when that fails.
+  static func complain(_ line: String) {
+    _ = write(line + "\n", to: STDERR_FILENO)
+  }
+
+  private static func write(_ text: String, to descriptor: Int32) -> Bool {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes { unsafe systemWrite(descriptor, $0) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return false }
+      rest = rest.dropFirst(count)
+    }
+    return true
+  }
+}
+
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+  unsafe write(descriptor, bytes.baseAddress, bytes.count)
+}
+
+/// What happens on a signal to stop: files that are half written are removed, and the status is the one
+/// that shells expect, 130 for an interrupt and 143 for a termination.
+enum StopSignals {
+  nonisolated(unsafe) private static var sources: [any DispatchSourceSignal] = []
+
+  static func handle() {
+    unsafe sources = [SIGINT, SIGTERM, SIGHUP].map { number in
+      // The default action must not come first.
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler {
+        AtomicFile.removeHiddenFiles()
+        _exit(128 + number)
+      }
+      source.resume()
+      return source
+    }
+  }
+}
