@@ -126,11 +126,11 @@ final class StackMemory {
     let hidden = unsafe self.hidden.base + (slot + first) * Self.hiddenRow(configuration)
     let cell = unsafe self.cell.base + (slot + first) * Self.cellRow(configuration)
     let scratch = unsafe self.scratch.base + first * Self.scratchRow(configuration)
-    let run_layer = unsafe instructionSet.kernels.pointee.run_layer
+    let runLayer = unsafe instructionSet.kernels.pointee.run_layer
     unsafe run.stack.withLayer(run.layer, run.direction) { layer in
       unsafe withUnsafePointer(to: layer) { layer in
         guard let inside = unsafe run.inside else {
-          unsafe run_layer?(
+          unsafe runLayer?(
             layer, steps, lanes.count, input, output, hidden,
             configuration.kind == .lstm ? cell : nil, scratch, nil)
           return
@@ -139,7 +139,7 @@ final class StackMemory {
         var rows = unsafe strata_inside(
           cells: inside.cells.map { unsafe ordered($0).rows(from: first) } ?? none,
           gates: inside.gates.map { unsafe ordered($0).rows(from: first) } ?? none)
-        unsafe run_layer?(
+        unsafe runLayer?(
           layer, steps, lanes.count, input, output, hidden,
           configuration.kind == .lstm ? cell : nil, scratch, &rows)
       }
