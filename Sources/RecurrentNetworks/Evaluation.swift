@@ -332,15 +332,15 @@ struct EvaluationResults<Value> {
     hidden: [[Value]], cell: [[Value]], tensor: ([Value], Shape) -> Tensor
   ) throws(CheckpointError) -> StateDict {
     var results = StateDict()
-    for name in names {
-      // A cell gives its state and nothing else.
-      if call.isCellCall, name != "y" { continue }
-      let values = values[name]?.flatMap(\.self) ?? []
+    func add(_ name: String) {
+      guard let values = values[name]?.flatMap(\.self) else { return }
       // A layer of one of several stacks has the stack's path before its name.
       let parts = name.split(separator: "@")
       let prefix = parts.count == 2 ? "\(parts[1])." : call.prefix
       results[prefix + parts[0]] = tensor(values, shape(of: name, values.count))
     }
+    // A cell gives its state and no output.
+    if !call.isCellCall { add("output") }
     for (index, stack) in blueprint.stacks.enumerated() {
       let configuration = stack.configuration
       let prefix = blueprint.stacks.count == 1 ? call.prefix : stack.name + "."
@@ -354,6 +354,8 @@ struct EvaluationResults<Value> {
         results[prefix + "c_n"] = tensor(cell[index], shape(configuration.hiddenSize))
       }
     }
+    add("y")
+    if !call.isCellCall { for name in names where name != "output" && name != "y" { add(name) } }
     return results
   }
 

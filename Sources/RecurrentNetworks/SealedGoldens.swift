@@ -21,6 +21,7 @@ extension Verification {
     precision: Precision = .float32, file: String? = nil
   ) throws(CheckpointError) {
     let mapping = try ParameterMapping(of: contents, file: file)
+    try mapping.requireComplete()
     var results = StateDict()
     var assumptions: [ParameterMapping.Assumption] = []
     for part in try Self.parts(of: mapping, goldens) {
@@ -50,6 +51,7 @@ extension Verification {
     _ goldens: StateDict, fit contents: CheckpointContents, options: ModelOptions = ModelOptions()
   ) throws(CheckpointError) {
     let mapping = try ParameterMapping(of: contents, options: options)
+    try mapping.requireComplete()
     for part in try parts(of: mapping, goldens) {
       let blueprint = try ModelBlueprint(contents, mapping, part.part, file: nil)
       _ = try EvaluationCall(goldens, prefix: part.prefix, blueprint)

@@ -48,7 +48,7 @@ import Testing
     WriteOptions(compression: compression, hdf5Layout: layout)
   }
 
-  @Test(arguments: WriteOptions.HDF5Layout.allCases, WriteOptions.Compression.allCases)
+  @Test(arguments: WriteOptions.HDF5Layout.allCases, [WriteOptions.Compression.none, .deflate])
   func thereAndBackKeepsEverything(
     layout: WriteOptions.HDF5Layout, compression: WriteOptions.Compression
   ) throws {
@@ -64,7 +64,7 @@ import Testing
     #expect(read.modelDescription == written.modelDescription)
   }
 
-  @Test(arguments: WriteOptions.HDF5Layout.allCases, WriteOptions.Compression.allCases)
+  @Test(arguments: WriteOptions.HDF5Layout.allCases, [WriteOptions.Compression.none, .deflate])
   func theSameContentsGiveTheSameBytes(
     layout: WriteOptions.HDF5Layout, compression: WriteOptions.Compression
   ) throws {
@@ -81,7 +81,7 @@ import Testing
   }
 
   /// Larger than a piece of 4 MiB, in chunks that pieces cut: rows of 3 × 1001 elements.
-  @Test(arguments: WriteOptions.Compression.allCases)
+  @Test(arguments: [WriteOptions.Compression.none, .deflate])
   func aTensorOfSeveralPiecesComesBack(compression: WriteOptions.Compression) throws {
     var random = SeededGenerator(seed: 3)
     var tensor = try random.tensor(.int16, [1000, 3, 1001])

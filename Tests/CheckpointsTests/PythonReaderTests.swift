@@ -92,7 +92,7 @@
 
     @Test(
       "Random checkpoints are read alike",
-      arguments: WriteOptions.Compression.allCases,
+      arguments: [WriteOptions.Compression.none, .deflate],
       20...21 as ClosedRange<UInt64>
     )
     func agreement(compression: WriteOptions.Compression, seed: UInt64) throws {
@@ -109,7 +109,7 @@
       #expect(listing.unreadable.isEmpty)
     }
 
-    @Test("Several chunks", arguments: WriteOptions.Compression.allCases)
+    @Test("Several chunks", arguments: [WriteOptions.Compression.none, .deflate])
     func chunks(compression: WriteOptions.Compression) throws {
       let count = 1 << 20 + 4
       let tensor = try Tensor(

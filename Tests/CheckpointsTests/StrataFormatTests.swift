@@ -42,7 +42,7 @@ struct StrataAlways: CheckpointFormat {
 
 @Suite("StrataFormat")
 struct StrataFormatTests {
-  @Test("Round trip", arguments: WriteOptions.Compression.allCases, 1...5 as ClosedRange<UInt64>)
+  @Test("Round trip", arguments: [WriteOptions.Compression.none, .deflate], 1...5 as ClosedRange<UInt64>)
   func roundTrip(compression: WriteOptions.Compression, seed: UInt64) throws {
     let checkpoint = try randomCheckpoint(seed: seed)
     let bytes = try written(checkpoint, compression)
@@ -65,7 +65,7 @@ struct StrataFormatTests {
 
   @Test(
     "The same bytes twice, and again from what was read",
-    arguments: WriteOptions.Compression.allCases
+    arguments: [WriteOptions.Compression.none, .deflate]
   )
   func deterministic(compression: WriteOptions.Compression) throws {
     let checkpoint = try randomCheckpoint(seed: 6)
@@ -79,7 +79,7 @@ struct StrataFormatTests {
       to: directory.path("second.strata"),
       format: StrataFormat(),
       options: WriteOptions(compression: compression),
-      source: first
+      sources: [first]
     )
     #expect(try directory.read("second.strata") == bytes)
   }
@@ -113,7 +113,7 @@ struct StrataFormatTests {
     }
   }
 
-  @Test("Data begin at multiples of 64", arguments: WriteOptions.Compression.allCases)
+  @Test("Data begin at multiples of 64", arguments: [WriteOptions.Compression.none, .deflate])
   func alignment(compression: WriteOptions.Compression) throws {
     let bytes = try written(try randomCheckpoint(seed: 7), compression)
     // The part table is the first section: behind header, section head, count and reserved field.
@@ -132,7 +132,7 @@ struct StrataFormatTests {
 
   @Test(
     "Ranges of large tensors, across the borders of chunks",
-    arguments: WriteOptions.Compression.allCases
+    arguments: [WriteOptions.Compression.none, .deflate]
   )
   func ranges(compression: WriteOptions.Compression) throws {
     var generator = SeededGenerator(seed: 8)
@@ -168,7 +168,7 @@ struct StrataFormatTests {
 
   @Test(
     "More than one piece of 4 MiB is written and verified",
-    arguments: WriteOptions.Compression.allCases
+    arguments: [WriteOptions.Compression.none, .deflate]
   )
   func pieces(compression: WriteOptions.Compression) throws {
     let count = StoredTensor.pieceSize + 100
@@ -185,7 +185,7 @@ struct StrataFormatTests {
 
   @Test(
     "From a path, a URL, data, bytes, mapped: the same",
-    arguments: WriteOptions.Compression.allCases
+    arguments: [WriteOptions.Compression.none, .deflate]
   )
   func sources(compression: WriteOptions.Compression) throws {
     let checkpoint = try randomCheckpoint(seed: 9)
