@@ -2,8 +2,9 @@
 """Every fixture through every format, read back with the reference readers and verified.
 
 For each case of fixtures/pytorch, `strata convert` writes .strata (raw and deflate) and HDF5 (flat,
-nested, deflate), each from the original and from the .strata file. h5py and tools/read_strata.py must
-find every tensor of the original in every one of them, bit for bit, and `strata verify` must pass.
+nested, deflate), each from the original and from the .strata file. h5py and tools/read_strata.py
+must find every tensor of the original in every one of them, bit for bit, and `strata verify` must
+pass.
 
 usage: check_readers.py STRATA      (the executable)
 """

@@ -8,6 +8,9 @@ value is to be within 1e-12 of PyTorch's.
 
     python tools/crosscheck.py .build/release/strata
     python tools/crosscheck.py .build/release/strata --seed 7 --only 31     one model again
+    python tools/crosscheck.py .build/release/strata --recorded fixtures/crosscheck
+
+The last takes models that --keep kept; it needs Python alone, neither torch nor h5py.
 
 Exit status 1 where they do not agree; the files of those models are kept, with what was run.
 """
@@ -22,56 +25,63 @@ import sys
 import tempfile
 import warnings
 
-import torch
-from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from export_pytorch import ACTIVATIONS, ExportError, export  # noqa: E402
-
 PARTS = ("lengths", "intermediates", "embedding", "cells", "chains")
-KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-CELLS = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
 REFERENCE_LIMIT = 1e-12
 
 
-class Model(nn.Module):
-    """Embedding?, one or more stacks, head?
+def import_torch():
+    """Import what only making models needs; it takes a while, and not everyone has it."""
+    global torch, nn, pack_padded_sequence, pad_packed_sequence, exporter, KINDS, CELLS
+    import torch
+    from torch import nn
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import export_pytorch as exporter
+    KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+    CELLS = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
 
+
+def make_network(stacks, embedding=None, head=None, head_input="all", activation="none"):
+    """An nn.Module: embedding?, one or more stacks, head?
+
+    Its forward takes
     x        as the first stack takes it, or tokens without the last dimension
     lengths  int64 [N] or None
     state    of the first stack, or None
     """
 
-    def __init__(self, stacks, embedding=None, head=None, head_input="all", activation="none"):
-        super().__init__()
-        self.embedding = embedding
-        self.stacks = nn.ModuleList(stacks)
-        self.head = head
-        self.head_input = head_input
-        self.activation = activation
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = embedding
+            self.stacks = nn.ModuleList(stacks)
+            self.head = head
 
-    def forward(self, x, lengths=None, state=None):
-        first = self.stacks[0].batch_first
-        x = x if self.embedding is None else self.embedding(x)
-        if lengths is not None:
-            x = pack_padded_sequence(x, lengths, first, enforce_sorted=False)
-        for stack in self.stacks:
-            x, final = stack(x, state)
-            state = None
-        if lengths is not None:
-            x, _ = pad_packed_sequence(x, first)
-        if self.head is None:
-            return x, final
-        if self.head_input == "last" and lengths is None:
-            x = x[:, -1] if first and x.dim() == 3 else x[-1]
-        elif self.head_input == "last":
-            lanes = torch.arange(len(lengths))
-            x = x[lanes, lengths - 1] if first else x[lengths - 1, lanes]
-        elif self.head_input == "h_n":
-            h_n = final[0] if isinstance(final, tuple) else final
-            x = torch.cat((h_n[-2], h_n[-1]), dim=-1) if stack.bidirectional else h_n[-1]
-        return ACTIVATIONS[self.activation](self.head(x))
+        def forward(self, x, lengths=None, state=None):
+            first = self.stacks[0].batch_first
+            x = x if self.embedding is None else self.embedding(x)
+            if lengths is not None:
+                x = pack_padded_sequence(x, lengths, first, enforce_sorted=False)
+            for stack in self.stacks:
+                x, final = stack(x, state)
+                state = None
+            if lengths is not None:
+                x, _ = pad_packed_sequence(x, first)
+            if self.head is None:
+                return x, final
+            if head_input == "last" and lengths is None:
+                x = x[:, -1] if first and x.dim() == 3 else x[-1]
+            elif head_input == "last":
+                lanes = torch.arange(len(lengths))
+                x = x[lanes, lengths - 1] if first else x[lengths - 1, lanes]
+            elif head_input == "h_n":
+                h_n = final[0] if isinstance(final, tuple) else final
+                x = torch.cat((h_n[-2], h_n[-1]), dim=-1) if stack.bidirectional else h_n[-1]
+            return exporter.ACTIVATIONS[activation](self.head(x))
+
+    return Network()
 
 
 class Case:
@@ -81,7 +91,7 @@ class Case:
         self.random = random.Random(f"{seed}/{number}")
         torch.manual_seed(self.random.randrange(2**31))
         self.options = {"intermediates": self.chance("intermediates" in parts, 0.25)}
-        self.settings = []
+        self.activation = None  # of the head, where there is one
         if self.chance("cells" in parts, 0.1):
             self.make_cell()
         else:
@@ -133,13 +143,12 @@ class Case:
         if self.chance("embedding" in parts, 0.2):
             embedding = nn.Embedding(characters, stacks[0].input_size)
         head, head_input = None, self.random.choice(("all", "last", "h_n"))
-        activation = self.random.choice(list(ACTIVATIONS))
+        activation = self.random.choice(list(exporter.ACTIVATIONS))
         if chance() < 0.5:
             head = nn.Linear(width(stacks[-1]), self.size(), bias=chance() < 0.9)
-        if not head and not embedding and len(stacks) == 1 and chance() < 0.5:
-            self.model = stacks[0]
-        else:
-            self.model = Model(stacks, embedding, head, head_input, activation)
+        is_bare = not head and not embedding and len(stacks) == 1 and chance() < 0.5
+        self.model = stacks[0] if is_bare else make_network(
+            stacks, embedding, head, head_input, activation)
         shape = (steps,) if not is_batched else (lanes, steps) if batch_first else (steps, lanes)
         x = (torch.randint(characters, shape) if embedding else
              torch.randn(shape + (stacks[0].input_size,)))
@@ -147,12 +156,9 @@ class Case:
         if self.chance("lengths" in parts and is_batched, 0.3):
             lengths = torch.tensor([self.random.randint(1, steps) for _ in range(lanes)])
         state = self.state(stacks[0], lanes if is_batched else None) if chance() < 0.4 else None
-        if isinstance(self.model, Model):
-            self.args = (x, lengths, state)
-        else:
-            if lengths is not None:
-                x = pack_padded_sequence(x, lengths, batch_first, enforce_sorted=False)
-            self.args = (x, state)
+        if is_bare and lengths is not None:
+            x = pack_padded_sequence(x, lengths, batch_first, enforce_sorted=False)
+        self.args = (x, state) if is_bare else (x, lengths, state)
         self.name = " → ".join(
             ([f"Embedding({characters})"] if embedding else []) + [str(stack) for stack in stacks]
             + ([f"{head_input} Linear({head.out_features}) {activation}"] if head else []))
@@ -180,21 +186,37 @@ def run(log, *command):
     return done.returncode, done.stdout
 
 
-def check(strata, case, folder, log):
-    """What does not agree, in a few words, or None."""
-    model, golden, converted = (os.path.join(folder, name)
-                                for name in ("model.h5", "golden.h5", "model.strata"))
-    try:
-        facts = export(case.model, model, case.args, golden=golden, **case.options)["facts"]
-    except ExportError as error:
-        return f"export: {error}"
+def make(case, folder):
+    """Write a model into `folder`: model.h5, golden.h5, and case.json, what the model is.
+
+    Returns what is wrong with the exporter's result, in a few words, or None.
+    """
     settings = []
-    if getattr(case, "activation", None):
-        if "head" not in facts:
+    try:
+        facts = exporter.export(case.model, os.path.join(folder, "model.h5"), case.args,
+                                golden=os.path.join(folder, "golden.h5"), **case.options)["facts"]
+    except exporter.ExportError as error:
+        return f"export: {error}"
+    if case.activation:
+        if facts.get("head", "none") == "none":
             return "export did not recognise the head"
         if "head_activation" not in facts:  # numbers by which it cannot be told
             settings = ["--set", f"head_activation={case.activation}"]
-    status, _ = run(log, strata, "convert", model, converted, *settings)
+    with open(os.path.join(folder, "case.json"), "w", encoding="utf-8") as file:
+        json.dump({"name": case.name, "options": settings}, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+    return None
+
+
+def check(strata, folder, converted, log):
+    """What Strata does otherwise than PyTorch with the model in `folder`; in a few words, or None.
+
+    converted  the file that is made of it
+    """
+    with open(os.path.join(folder, "case.json"), encoding="utf-8") as file:
+        options = json.load(file)["options"]
+    model, golden = (os.path.join(folder, name) for name in ("model.h5", "golden.h5"))
+    status, _ = run(log, strata, "convert", model, converted, *options)
     if status:
         return f"convert: exit status {status}"
     for precision in ("float32", "reference"):
@@ -212,17 +234,66 @@ def check(strata, case, folder, log):
     return None
 
 
+def check_made(strata, args, parts):
+    """Make the models and check them; returns how many agree, and of how many."""
+    import_torch()
+    numbers = args.only or range(args.models)
+    kept = args.keep or tempfile.mkdtemp(prefix="strata-crosscheck-")
+    agree = 0
+    for number in numbers:
+        case, log = Case(args.seed, number, parts), []
+        folder = os.path.join(kept, f"seed-{args.seed}-model-{number}")
+        converted = os.path.join(folder, "model.strata")
+        os.makedirs(folder, exist_ok=True)
+        failure = make(case, folder) or check(strata, folder, converted, log)
+        agree += not failure
+        if failure:
+            print(f"model {number}: {failure}\n  {case.name}\n  {folder}")
+            with open(os.path.join(folder, "log.txt"), "w", encoding="utf-8") as file:
+                file.write("\n".join([case.name, failure, *log]))
+        elif args.list:
+            print(f"model {number}: {case.name}")
+        if not failure and args.keep:
+            os.remove(converted)
+        elif not failure:
+            shutil.rmtree(folder)
+    if not args.keep and not os.listdir(kept):
+        os.rmdir(kept)
+    return agree, len(numbers)
+
+
+def check_recorded(strata, recorded, is_listed):
+    """Check the models that are kept below `recorded`; returns as `check_made`."""
+    folders = sorted(entry.path for entry in os.scandir(recorded) if entry.is_dir())
+    agree = 0
+    for folder in folders:
+        log = []
+        with open(os.path.join(folder, "case.json"), encoding="utf-8") as file:
+            name = json.load(file)["name"]
+        with tempfile.TemporaryDirectory() as elsewhere:
+            failure = check(strata, folder, os.path.join(elsewhere, "model.strata"), log)
+        agree += not failure
+        if failure:
+            print("\n".join([f"{folder}: {failure}", f"  {name}", *log]))
+        elif is_listed:
+            print(f"{folder}: {name}")
+    return agree, len(folders)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("strata", metavar="STRATA", help="the executable")
     parser.add_argument("--models", metavar="N", type=int, default=200,
                         help="how many models (default 200)")
     parser.add_argument("--seed", metavar="S", type=int, default=1, help="default 1")
-    parser.add_argument("--only", metavar="I", type=int, help="the model with this number alone")
+    parser.add_argument("--only", metavar="I", type=int, action="append",
+                        help="the model with this number alone; repeatable")
     parser.add_argument("--with", dest="parts", metavar="PARTS", default=",".join(PARTS),
                         help=f"what models may have, with commas: {', '.join(PARTS)}; default all "
                              "of them, '' for none")
     parser.add_argument("--keep", metavar="FOLDER", help="keep the files of every model there")
+    parser.add_argument("--recorded", metavar="FOLDER",
+                        help="make no models: check those that --keep kept there")
     parser.add_argument("--list", action="store_true", help="print what each model is")
     args = parser.parse_args()
     parts = [part for part in args.parts.split(",") if part]
@@ -231,30 +302,15 @@ def main():
     strata = os.path.abspath(args.strata)
     if not os.path.isfile(strata):
         parser.error(f"{args.strata}: no such file")
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
-
-    numbers = range(args.models) if args.only is None else [args.only]
-    kept = args.keep or tempfile.mkdtemp(prefix="strata-crosscheck-")
-    agree = 0
-    for number in numbers:
-        case, log = Case(args.seed, number, parts), []
-        folder = os.path.join(kept, f"seed-{args.seed}-model-{number}")
-        os.makedirs(folder, exist_ok=True)
-        failure = check(strata, case, folder, log)
-        agree += not failure
-        if failure:
-            print(f"model {number}: {failure}\n  {case.name}\n  {folder}")
-            with open(os.path.join(folder, "log.txt"), "w", encoding="utf-8") as file:
-                file.write("\n".join([case.name, failure, *log]))
-        elif args.list:
-            print(f"model {number}: {case.name}")
-        if not failure and not args.keep:
-            shutil.rmtree(folder)
-    if not args.keep and not os.listdir(kept):
-        os.rmdir(kept)
-    print(f"{agree} of {len(numbers)} agree (seed {args.seed}, PyTorch {torch.__version__})")
-    return 0 if agree == len(numbers) else 1
+    if args.recorded:
+        if not os.path.isdir(args.recorded):
+            parser.error(f"{args.recorded}: no such folder")
+        agree, count = check_recorded(strata, args.recorded, args.list)
+        print(f"{agree} of {count} agree")
+    else:
+        agree, count = check_made(strata, args, parts)
+        print(f"{agree} of {count} agree (seed {args.seed}, PyTorch {torch.__version__})")
+    return 0 if agree == count > 0 else 1
 
 
 if __name__ == "__main__":

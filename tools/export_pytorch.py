@@ -20,6 +20,7 @@ import contextlib
 import copy
 import importlib
 import importlib.util
+import itertools
 import json
 import os
 import pickle
@@ -89,9 +90,9 @@ def export(model, path, example_input=None, *, golden=None, example_kwargs=None,
     if calls and os.path.abspath(targets[1]) == os.path.abspath(path):
         raise ExportError(f"{path}: the model and its goldens need two files")
 
-    facts = _facts(calls)
+    facts = _facts(calls, model)
     modules = module_records(model)
-    goldens = golden_tensors(calls, intermediates)
+    goldens = golden_tensors(calls, model, intermediates)
     state = model.state_dict()
     common = {"torch_version": torch.__version__, "exporter": EXPORTER, **facts}
     with _staged(targets) as temporary:
@@ -164,7 +165,7 @@ class _Call:
         self.state = tuple(tensor.clone() for tensor in state)
         self.results = {name: tensor.clone() for name, tensor in results.items()}
         self.embedding = None  # (path, original, tokens), tokens shaped as `input` without I
-        self.heads = {}        # path: _Head
+        self.heads = {}        # path: _Head; when recording is done, one that is certain or none
 
     def names(self):
         return ("h_0", "c_0")[:len(self.state)]
@@ -184,13 +185,16 @@ class _Call:
         if self.is_cell:
             return {}
         output, h_n = results["output"], results["h_n"]
-        if self.lengths is None:
-            last = output.select(1 if self.batch_first and output.dim() == 3 else 0, -1)
-        else:
-            lanes, ends = torch.arange(len(self.lengths)), self.lengths - 1
-            last = output[lanes, ends] if self.batch_first else output[ends, lanes]
         directions = 2 if self.original.bidirectional else 1
-        return {"all": output, "last": last, "h_n": torch.cat(list(h_n[-directions:]), dim=-1)}
+        return {"all": output, "last": self.last(output),
+                "h_n": torch.cat(list(h_n[-directions:]), dim=-1)}
+
+    def last(self, sequence):
+        """The last step of each sequence: [N, T, S], [T, N, S] or [T, S] to [N, S] or [S]."""
+        if self.lengths is None:
+            return sequence.select(1 if self.batch_first and sequence.dim() == 3 else 0, -1)
+        lanes, ends = torch.arange(len(self.lengths)), self.lengths - 1
+        return sequence[lanes, ends] if self.batch_first else sequence[ends, lanes]
 
     def match(self, x):
         """What a head took, as (head_input, how its result becomes `y`), or None.
@@ -270,40 +274,85 @@ class _Head:
         self.original = original
         self.head_input = head_input
         self.layout = layout
-        self.shape = result.shape
+        self.result = result.clone()
+        self.later = []                  # of a loop over steps, results of the layer's later calls
+        self.one_step = not call.is_cell and call.input.shape[
+            1 if call.batch_first and call.input.dim() == 3 else 0] == 1
+        self.feeds = False               # another layer took what came of it
         self.inside = call.inside() if head_input == "all" and call.lengths is not None else ...
         bias = module.bias
         self.at_zero = torch.zeros(result.shape[-1:]) if bias is None else bias.detach().clone()
-        self.y = layout(result).clone()  # [..., O], before the activation until `activate`
+        self.y = layout(result).clone()  # [..., O], before the activation until `choose`
+        # Some apply the layer to every step and return the last.
+        self.last = call.last(self.y) if head_input == "all" else None
         self.activation = None           # None: could not tell
         self.pad()
 
+    def led_to(self, x):
+        """Whether `x` holds the layer's result, or what an activation makes of it."""
+        if x.numel() != self.result.numel() or x.dtype != self.result.dtype:
+            return False
+        return any(torch.equal(x.reshape(self.result.shape), function(self.result))
+                   for function in ACTIVATIONS.values())
+
     def candidates(self, returned):
-        """{activation: y after it} for each activation that explains what the model returned."""
-        for tensor in returned:
-            if tensor.dtype != self.y.dtype:
-                continue
-            ways = []
-            if tensor.numel() == self.shape.numel():
-                ways.append(self.layout(tensor.reshape(self.shape)))
-            if tensor.shape == self.y.shape:
-                ways.append(tensor)
-            for y in ways:
-                found = {name: y for name, function in ACTIVATIONS.items()
-                         if torch.allclose(y[self.inside], function(self.y)[self.inside],
-                                           rtol=1e-5, atol=1e-6)}
-                if found:
-                    return found
+        """{(head_input, activation): y after it}, each of which explains what the model returned.
+
+        Empty where something else was done with the layer's result: then it is no head.
+        """
+        ways = [(self.head_input, self.y, self.inside, self._whole)]
+        if self.last is not None:
+            ways.append(("last", self.last, ..., lambda tensor: _arranged(tensor, self.last.shape)))
+        for head_input, linear, inside, arranged in ways:
+            for tensor in returned:
+                for y in arranged(tensor) if tensor.dtype == linear.dtype else ():
+                    found = {(head_input, name): y for name, function in ACTIVATIONS.items()
+                             if torch.allclose(y[inside], function(linear)[inside],
+                                               rtol=1e-5, atol=1e-6)}
+                    if found:
+                        return found
         return {}
 
-    def activate(self, activation, y):
-        self.activation, self.y = activation, y.clone()
-        self.pad()
+    def _whole(self, tensor):
+        """`tensor`, in each way in which it may be the layer's result, laid out as `y`."""
+        for result in _arranged(tensor, self.result.shape):
+            yield self.layout(result)
+        yield from _arranged(tensor, self.y.shape)
+        # A model that runs step by step in a loop, of which the first step is recorded.
+        if self.later:
+            results = [self.result, *self.later]
+            for axis in range(min(2, tensor.dim())):
+                for join, first in ((torch.stack, tensor.select), (torch.cat, tensor.narrow)):
+                    joined = join(results, axis)
+                    if joined.shape == tensor.shape and any(
+                            torch.allclose(tensor, function(joined), rtol=1e-5, atol=1e-6)
+                            for function in ACTIVATIONS.values()):
+                        yield self.layout(
+                            first(axis, 0) if join is torch.stack
+                            else first(axis, 0, self.result.shape[axis]))
+
+    def choose(self, found):
+        """Takes what all of `found` say, out of `candidates`."""
+        (head_input, activation), y = next(iter(found.items()))
+        if head_input != self.head_input:
+            self.head_input, self.y, self.inside = head_input, self.last.clone(), ...
+        if len(found) == 1:
+            self.activation, self.y = activation, y.clone()
+            self.pad()
 
     def pad(self):
         """Behind a sequence's own end the recurrent output is zero: `y` is what zeros give."""
         if self.inside is not ...:
             self.y[~self.inside] = ACTIVATIONS[self.activation or "none"](self.at_zero)
+
+
+def _arranged(tensor, shape):
+    """`tensor` in `shape`, in each way that keeps its numbers: reshaped, dimensions reordered."""
+    if tensor.numel() == shape.numel():
+        yield tensor.reshape(shape)
+        for order in itertools.permutations(range(tensor.dim())) if tensor.dim() <= 3 else ():
+            if list(order) != sorted(order):
+                yield tensor.permute(order).reshape(shape)
 
 
 def record(model, args, kwargs):
@@ -316,28 +365,37 @@ def record(model, args, kwargs):
     with _plain_torch():
         calls, returned = _run(inner, _copy(inner, torch.float32), prefix, args, kwargs)
         for call in calls:
-            if len(call.heads) != 1:
-                continue
-            (path, head), = call.heads.items()
-            found = head.candidates(returned)
-            if len(found) > 1:
-                # All of y is positive, say, and relu looks like none: turn the signs over.
-                probe = _copy(inner, torch.float32)
-                for parameter in probe.get_submodule(path[len(prefix):]).parameters():
-                    parameter.neg_()
-                again, returned_again = _run(inner, probe, prefix, args, kwargs)
-                del probe
-                turned = next(c for c in again if c.path == call.path).heads[path]
-                other = turned.candidates(returned_again)
-                found = {name: y for name, y in found.items() if name in other}
-            if len(found) == 1:
-                head.activate(*next(iter(found.items())))
+            # Of all layers that took the output, the head is the one whose result was returned.
+            explained = {path: found for path, head in call.heads.items()
+                         if not head.feeds and (found := head.candidates(returned))}
+            call.heads = {path: call.heads[path] for path in explained if len(explained) == 1}
+            for path, head in call.heads.items():
+                found = explained[path]
+                if len(found) > 1:
+                    # All of y is positive, say, and relu looks like none: turn the signs over.
+                    probe = _copy(inner, torch.float32)
+                    for parameter in probe.get_submodule(path[len(prefix):]).parameters():
+                        parameter.neg_()
+                    again, returned_again = _run(inner, probe, prefix, args, kwargs)
+                    del probe
+                    turned = next(c for c in again if c.path == call.path).heads[path]
+                    other = turned.candidates(returned_again)
+                    found = {way: y for way, y in found.items() if way in other} or found
+                head.choose(found)
+        # A head stands behind a chain, not inside.
+        for call in _chain(calls)[:-1]:
+            call.heads = {}
     return calls
 
 
 def _run(inner, replica, prefix, args, kwargs):
     """One forward pass of `replica`: ([_Call], [tensor returned])."""
     calls, embedded, handles = {}, [], []
+
+    def take(x):
+        for call in calls.values():
+            for head in call.heads.values():
+                head.feeds = head.feeds or head.led_to(x)
 
     def on_recurrent(path, original):
         def hook(module, args, kwargs, result):
@@ -348,6 +406,7 @@ def _run(inner, replica, prefix, args, kwargs):
             state = () if hx is None else tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
             results = _results(module, result)
             call = calls[path] = _Call(path, original, module, x, state, results)
+            take(call.input)
             for where, embedding, tokens, output in embedded:
                 tokens = call.find_tokens(tokens, output)
                 if tokens is not None:
@@ -358,8 +417,12 @@ def _run(inner, replica, prefix, args, kwargs):
     def on_linear(path, original):
         def hook(module, args, kwargs, result):
             x = args[0] if args else kwargs["input"]
+            take(x)
             for call in calls.values():
-                match = None if path in call.heads else call.match(x)
+                known = call.heads.get(path)
+                if known and known.one_step and result.shape == known.result.shape:
+                    known.later.append(result.clone())
+                match = None if known else call.match(x)
                 if match:
                     call.heads[path] = _Head(call, original, module, *match, result)
         return hook
@@ -403,34 +466,55 @@ def _results(module, result):
 
 
 def _chain(calls):
-    """Whether the calls are stacks that follow each other, each taking what the last one gave."""
-    return len(calls) > 1 and not any(call.is_cell for call in calls) and all(
+    """The most calls that are stacks and follow each other, each taking what the last one gave.
+
+    Empty where none do.
+    """
+    best, run = [], []
+    for call in calls:
+        run = run + [call] if run and _follows(run[-1], call) else [call]
+        best = run if len(run) > max(1, len(best)) else best
+    return best
+
+
+def _is_chain(calls, model):
+    """Whether `calls` are all recurrent modules of `model`, one or a chain."""
+    return len(_recurrent_paths(model)) == len(calls) in (1, len(_chain(calls)))
+
+
+def _recurrent_paths(model, kinds=STACKS + CELLS):
+    return [path for path, module in model.named_modules(remove_duplicate=False)
+            if isinstance(module, kinds)]
+
+
+def _follows(before, call):
+    return not before.is_cell and not call.is_cell and (
         before.batch_first == call.batch_first
         and torch.equal(before.results["output"], call.input)
         and (before.lengths is None) == (call.lengths is None)
-        and (call.lengths is None or torch.equal(before.lengths, call.lengths))
-        for before, call in zip(calls, calls[1:]))
+        and (call.lengths is None or torch.equal(before.lengths, call.lengths)))
 
 
 # Goldens
 
 
-def golden_tensors(calls, intermediates=False):
-    """{name: tensor} of the golden file: float32 values, then the same with `_f64`.
+def golden_tensors(calls, model, intermediates=False):
+    """{name: tensor} of the golden file of `model`: float32 values, then the same with `_f64`.
 
     One recurrent module: `input`, `output`, …; several: each name is prefixed with the module's
-    path. `input` is the tokens when an embedding made the module's only input. Stacks that take
-    what the one before gave have `input`, `output` and `y` of the whole chain beside that, and
-    their float64 values are those of the chain.
+    path. `input` is the tokens when an embedding made the module's input. Where all are stacks that
+    take what the one before gave, `input`, `output` and `y` of the whole chain stand beside that,
+    and the float64 values are those of the chain.
     """
-    goldens, single, chain = {}, len(calls) == 1, _chain(calls)
+    goldens, single = {}, len(_recurrent_paths(model)) == 1
+    chain = not single and _is_chain(calls, model)
     wide = None  # what the stack before gave in float64
     for call in calls:
         prefix = f"{call.path}." if call.path and not single else ""
-        first = single or chain and call is calls[0]
+        first = not chain or call is calls[0]
         tokens = call.embedding[2] if call.embedding and first else None
-        if tokens is not None:
-            wide = _embed(call.embedding[1], tokens)
+        if first:
+            wide = None if tokens is None else _embed(call.embedding[1], tokens)
         with _plain_torch():
             x = call.input.double() if wide is None else wide
             double = _double_results(call, x)
@@ -440,8 +524,8 @@ def golden_tensors(calls, intermediates=False):
             values["lengths"] = call.lengths
         values.update(zip(call.names(), call.state))
         values.update(call.results)
-        if len(call.heads) == 1:
-            values["y"] = next(iter(call.heads.values())).y
+        for head in call.heads.values():
+            values["y"] = head.y
         values.update(inner)
         if chain and not torch.equal(x, call.input.double()):
             values["input_f64"] = x
@@ -489,8 +573,7 @@ def _double_results(call, x):
             finals.append(results)
         results = {name: x if name == "output" else torch.cat([final[name] for final in finals])
                    for name in results}
-    if len(call.heads) == 1:
-        head = next(iter(call.heads.values()))
+    for head in call.heads.values():
         y = _copy(head.original, torch.float64)(call.head_inputs(results)[head.head_input])
         results["y"] = ACTIVATIONS[head.activation or "none"](y)
     return results
@@ -683,26 +766,43 @@ def _difference(a, b):
     return float(torch.where(same, 0, (a - b).abs()).max())
 
 
-def _facts(calls):
-    """What the forward pass told about the head and the embedding: {attribute: text}.
+def _facts(calls, model):
+    """What the forward pass told about heads, embeddings and chains: {attribute: text}.
 
-    Unprefixed where one recurrent module has a head, else prefixed with that module's path.
-    `chain` is there where several stacks follow each other: their paths, a JSON array.
+    `head` and `embedding` are the path of the one that was found, or `none` where the model has
+    linear layers, or embeddings, but does something else with them: no reader is then to take one
+    for a head because its shape fits. Unprefixed where the model has one recurrent module or one
+    chain of them, else prefixed with each module's path. With several stacks there is `chain`: the
+    paths of those that follow each other, a JSON array, empty where none do.
     """
-    facts = {}
-    with_head = [call for call in calls if len(call.heads) == 1]
-    for call in with_head:
-        prefix = f"{call.path}." if len(with_head) > 1 else ""
-        (path, head), = call.heads.items()
-        facts[prefix + "head"] = path
-        facts[prefix + "head_input"] = head.head_input
-        if head.activation:
-            facts[prefix + "head_activation"] = head.activation
-    chain = _chain(calls)
-    if chain:
-        facts["chain"] = _json([call.path for call in calls])
-    if calls and calls[0].embedding and (chain or len(calls) == 1):
-        facts["embedding"] = calls[0].embedding[0]
+    facts, chain = {}, _chain(calls)
+    bases = {_torch_base(module) for module in model.modules()
+             if getattr(getattr(module, "weight", None), "ndim", 0) == 2}
+    # None: a class that is not known, which a reader could take for either.
+    has_linear, has_embedding = bases & {nn.Linear, None}, bases & {nn.Embedding, None}
+    is_chain = _is_chain(calls, model)
+    for call in calls:
+        prefix = f"{call.path}." if call.path and not (is_chain and call is calls[-1]) else ""
+        for path, head in call.heads.items():
+            facts[prefix + "head"] = path
+            facts[prefix + "head_input"] = head.head_input
+            if head.activation:
+                facts[prefix + "head_activation"] = head.activation
+        if has_linear and not call.heads and not (is_chain and prefix):
+            facts[prefix + "head"] = "none"
+    for call in calls[:1] if is_chain else calls:
+        prefix = f"{call.path}." if call.path and not is_chain else ""
+        if call.embedding:
+            facts[prefix + "embedding"] = call.embedding[0]
+        elif has_embedding:
+            facts[prefix + "embedding"] = "none"
+    uncalled = set(_recurrent_paths(model)) - {call.path for call in calls} if calls else ()
+    for path in sorted(uncalled):
+        for name, there in (("head", has_linear), ("embedding", has_embedding)):
+            if there:
+                facts[f"{path}.{name}"] = "none"
+    if calls and len(_recurrent_paths(model, STACKS)) > 1:
+        facts["chain"] = _json([call.path for call in chain])
     return facts
 
 

@@ -50,6 +50,8 @@ public struct ModelBlueprint: Sendable {
   enum Part {
     /// All; no tensor may be left over.
     case whole
+    /// All, whatever else the checkpoint holds.
+    case chain
     /// Those at a path and below it.
     case module(String)
     /// One recurrent module, with or without what stands before and behind it.
@@ -146,6 +148,8 @@ public struct ModelBlueprint: Sendable {
             + "(\(mapping.leftOver.joined(separator: ", "))): name the module that is to be loaded "
             + "(run --module), or convert it alone with --include")
       }
+      return all
+    case .chain:
       return all
     case .module(let path):
       let below = all.filter { $0.name == path || $0.name.hasPrefix(path + ".") }

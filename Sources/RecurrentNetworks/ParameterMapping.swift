@@ -41,6 +41,8 @@ public struct ParameterMapping: Sendable {
   /// How the file lays out its gates.
   public let convention: Convention
 
+  /// Modules whose weights have shapes that no network has.
+  private var impossible: [CheckpointError] = []
   private let file: String?
 
   /// Recognises the modules of a checkpoint.
@@ -73,12 +75,15 @@ public struct ParameterMapping: Sendable {
   }
 
   /// Whether no parameter is missing, unexpected or of a wrong shape.
-  public var isComplete: Bool { missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty }
+  public var isComplete: Bool {
+    missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty && impossible.isEmpty
+  }
 
   /// Throws the first fault, and tells of the others.
   /// - Throws: `shapeMismatch`, `parameterMissing`, `parameterUnexpected`.
   public func requireComplete() throws(CheckpointError) {
-    var faults = mismatched.map {
+    var faults = impossible.map { $0.located(file: file) }
+    faults += mismatched.map {
       CheckpointError(
         .shapeMismatch, file: file, tensor: $0.name, "shape \($0.found), expected \($0.expected)")
     }
@@ -122,8 +127,8 @@ public struct ParameterMapping: Sendable {
       guard let group = groups[path] else { continue }
       guard var configuration = group.inferredConfiguration() else {
         let absent = group.essentialsMissing()
-        guard !absent.isEmpty else { throw group.impossibleShapes() }
         missing += absent
+        if absent.isEmpty { impossible.append(group.impossibleShapes()) }
         taken += group.shapes.keys.map(\.description)
         continue
       }

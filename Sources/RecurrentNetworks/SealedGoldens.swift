@@ -79,7 +79,7 @@ extension Verification {
       if !module.name.isEmpty { _ = add(module.name, module.name + ".") }
     }
     // A chain of several that was recorded as one.
-    if recurrent.count > 1, goldens["input"] != nil { parts.append(("", .whole)) }
+    if recurrent.count > 1, goldens["input"] != nil { parts.append(("", .chain)) }
     guard !parts.isEmpty else {
       let names = recurrent.map { $0.name.isEmpty ? "input" : "\($0.name).input" }
       throw CheckpointError(
@@ -123,10 +123,11 @@ extension SequenceModel {
     }
     let allLayers = goldens.contains { Verification.isInsideLayers($0.name) }
     let results = try evaluate(goldens, prefix: prefix, allLayers: allLayers)
-    // A file of several models carries goldens of the others too.
+    // The file may carry goldens of other models too, and of the single modules of this one.
     var own = StateDict()
-    for (name, golden) in goldens where prefix.isEmpty || name.hasPrefix(prefix) {
-      own[name] = golden
+    for (name, golden) in goldens {
+      let isOwn = prefix.isEmpty ? !name.contains(".") : name.hasPrefix(prefix)
+      if isOwn || results[name] != nil { own[name] = golden }
     }
     let verification = try Verification(
       results, against: own, tolerance: blueprint.goldenTolerance)

@@ -80,8 +80,10 @@ struct StackTensors {
 
   /// What is wrong when both weights are there, but of shapes that no module has.
   func impossibleShapes() -> CheckpointError {
-    let weights = order.filter { [.inputWeight, .hiddenWeight].contains($0.kind) }
-    let words = weights.prefix(2).map { "\($0) \(shapes[$0] ?? [])" }
+    let weights = order.filter {
+      [.inputWeight, .hiddenWeight].contains($0.kind) && $0.layer == 0 && $0.direction == .forward
+    }
+    let words = weights.map { "\($0) \(shapes[$0] ?? [])" }
     return CheckpointError(
       .shapeMismatch, tensor: weights.first?.description,
       "\(words.joined(separator: " and ")) make no RNN, LSTM or GRU: the rows of weight_hh must be 1, 4 or "
