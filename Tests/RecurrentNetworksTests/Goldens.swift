@@ -14,6 +14,9 @@ enum Goldens {
     return (names ?? []).filter { !$0.hasPrefix(".") }.sorted()
   }()
 
+  /// The cases whose weights were trained, not just initialised.
+  static let trained = ["char-model"]
+
   static func modelPath(_ name: String) -> String { Fixtures.path("pytorch/\(name)/model.h5") }
 
   static func modelReader(_ name: String) throws -> CheckpointReader {

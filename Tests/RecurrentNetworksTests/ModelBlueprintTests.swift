@@ -32,7 +32,7 @@ import Testing
         // The same numbers as from a file that holds it alone.
         let alone = try SequenceModel(
           Checkpoint(stateDict: dict([(module, configuration)])))
-        #expect(alone.blueprint.inputSize == model.blueprint.inputSize)
+        #expect(alone.blueprint.stackInputSize == model.blueprint.stackInputSize)
       }
     }
     // A path is whole names: `enc` is none.
@@ -48,7 +48,7 @@ import Testing
     let checkpoint = Checkpoint(stateDict: try dict(stacks))
     #expect(try SequenceModel(checkpoint).stacks.map(\.name) == ["a", "b"])
     #expect(try SequenceModel(checkpoint, module: "b").stacks.map(\.name) == ["b"])
-    #expect(try SequenceModel(checkpoint, module: "b").blueprint.inputSize == 8)
+    #expect(try SequenceModel(checkpoint, module: "b").blueprint.stackInputSize == 8)
   }
 
   @Test("Left-overs are refused, unless the module is named")

@@ -5,7 +5,7 @@ import Testing
   @Test func everyNameCanBeSet() {
     let values = [
       "nonlinearity": "relu", "batch_first": "true", "head": "fc", "head_activation": "softmax",
-      "head_input": "h_n",
+      "head_input": "h_n", "embedding": "emb", "cells": "stack", "chain": "a.b,c",
     ]
     #expect(Set(values.keys) == Set(ModelOptions.names))
     var options = ModelOptions()
@@ -16,6 +16,9 @@ import Testing
     expected.head = "fc"
     expected.headActivation = .softmax
     expected.headInput = .finalState
+    expected.embedding = "emb"
+    expected.cells = .stack
+    expected.chain = ["a.b", "c"]
     #expect(options == expected)
   }
 
@@ -24,6 +27,7 @@ import Testing
     arguments: [
       ("nonlinearity", "Tanh"), ("nonlinearity", ""), ("batch_first", "True"), ("batch_first", "1"),
       ("head", ""), ("head_activation", "gelu"), ("head_input", "first"),
+      ("embedding", ""), ("cells", "list"), ("cells", ""),
     ])
   func wrongValue(name: String, value: String) {
     var options = ModelOptions()
@@ -42,6 +46,11 @@ import Testing
       var options = ModelOptions()
       #expect(options.set("head_input", to: value.rawValue) == nil)
       #expect(options.headInput == value)
+    }
+    for value in ModelOptions.Cells.allCases {
+      var options = ModelOptions()
+      #expect(options.set("cells", to: value.rawValue) == nil)
+      #expect(options.cells == value)
     }
   }
 }

@@ -7,6 +7,8 @@ import TestSupport
 struct Network: Sendable, CustomTestStringConvertible {
   var stacks: [RecurrentConfiguration]
   var head: HeadConfiguration?
+  /// How many tokens the table before the first stack has; 0 without table.
+  var vocabulary = 0
   /// Weights are uniform in ±scale/√hidden; 1 is PyTorch's default initialisation.
   var scale: Float = 1
   var seed: UInt64 = 1
@@ -17,7 +19,8 @@ struct Network: Sendable, CustomTestStringConvertible {
   }
 
   var testDescription: String {
-    (stacks.map(\.description) + (head.map { [$0.description] } ?? [])).joined(separator: " → ")
+    ((vocabulary > 0 ? ["\(vocabulary) tokens"] : []) + stacks.map(\.description)
+      + (head.map { [$0.description] } ?? [])).joined(separator: " → ")
       + (stacks.contains { $0.nonlinearity == .relu } ? " relu" : "")
       + " scale \(scale) seed \(seed)"
   }
@@ -30,6 +33,11 @@ struct Network: Sendable, CustomTestStringConvertible {
   var description: ModelDescription {
     var modules: [ModelDescription.Module] = []
     var input = ModelDescription.modelInput
+    if vocabulary > 0 {
+      let table = EmbeddingConfiguration(vocabularySize: vocabulary, size: stacks[0].inputSize)
+      modules.append(.init(name: "emb", inputs: [input], kind: .embedding(table)))
+      input = "emb"
+    }
     for (index, stack) in stacks.enumerated() {
       modules.append(.init(name: Self.name(index), inputs: [input], kind: .recurrent(stack)))
       input = Self.name(index)
@@ -56,6 +64,10 @@ struct Network: Sendable, CustomTestStringConvertible {
         try dict.append(generator.tensor([head.outputSize], bound), named: "fc.bias")
       }
     }
+    // The last, so that the other weights are those of the network without it.
+    if vocabulary > 0 {
+      dict["emb.weight"] = generator.tensor([vocabulary, stacks[0].inputSize], 2)
+    }
     return dict
   }
 
@@ -77,9 +89,11 @@ struct Network: Sendable, CustomTestStringConvertible {
     guard states else { return inputs }
     for (index, stack) in stacks.enumerated() {
       let rows = stack.layerCount * stack.directionCount
-      inputs[Self.name(index) + ".h_0"] = generator.tensor([rows, batch, stack.stateSize], 1)
+      // Only several stacks name their states.
+      let prefix = stacks.count == 1 ? "" : Self.name(index) + "."
+      inputs[prefix + "h_0"] = generator.tensor([rows, batch, stack.stateSize], 1)
       if stack.kind == .lstm {
-        inputs[Self.name(index) + ".c_0"] = generator.tensor([rows, batch, stack.hiddenSize], 1)
+        inputs[prefix + "c_0"] = generator.tensor([rows, batch, stack.hiddenSize], 1)
       }
     }
     return inputs
@@ -152,7 +166,7 @@ extension [Float] {
 extension Session {
   /// Runs steps and gives the output.
   func output(_ input: [Float]) throws -> [Float] {
-    let steps = input.count / batchSize / model.blueprint.inputSize
+    let steps = input.count / batchSize / model.blueprint.stackInputSize
     var output = [Float](
       repeating: .nan,
       count: model.outputShape(steps: steps, batchSize: batchSize).elementCount)

@@ -24,9 +24,29 @@ import Testing
   }
 
   @Test(
+    "A cell's names have no layer, and no projection",
+    arguments: ["", "cell", "decoder.cells.0"])
+  func cells(module: String) {
+    let prefix = module.isEmpty ? "" : module + "."
+    for kind in ParameterName.Kind.allCases {
+      let text = prefix + kind.rawValue
+      guard kind != .projectionWeight else {
+        #expect(ParameterName(text) == nil)
+        continue
+      }
+      let name = ParameterName(module: module, ofCell: kind)
+      #expect(name.isCell && name.layer == 0 && name.direction == .forward)
+      #expect(name.description == text)
+      #expect(ParameterName(text) == name)
+      #expect(name != ParameterName(module: module, kind: kind, layer: 0))
+    }
+  }
+
+  @Test(
     "What PyTorch never writes is no parameter name",
     arguments: [
-      "", ".", "weight_ih", "weight_ih_l", "weight_ih_l00", "weight_ih_l01", "weight_ih_l-1",
+      "", ".", "weight", "weight_ih_", "weight_ih_reverse", "weight_hr", "weight_ih_l",
+      "weight_ih_l00", "weight_ih_l01", "weight_ih_l-1",
       "weight_ih_l+1", "weight_ih_l 1", "weight_ih_l1 ", "weight_ih_l0_rev",
       "weight_ih_l0_reverse_reverse",
       "weight_ih_l_reverse", "weight_ih_l0_REVERSE", ".weight_ih_l0", "weight_ih_l0.",

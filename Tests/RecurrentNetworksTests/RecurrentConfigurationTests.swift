@@ -86,13 +86,16 @@ import Testing
       // What shapes told is what the module's own attributes said.
       let record = try #require(contents.moduleRecords.first { $0.path == path })
       func option(_ name: String) -> String? { record.options[name]?.description }
-      #expect(record.type.hasSuffix(configuration.kind.rawValue.uppercased()))
+      let type = configuration.kind.rawValue.uppercased() + (configuration.isCell ? "Cell" : "")
+      #expect(record.type.hasSuffix(type))
       #expect(option("input_size") == "\(configuration.inputSize)")
       #expect(option("hidden_size") == "\(configuration.hiddenSize)")
-      #expect(option("num_layers") == "\(configuration.layerCount)")
-      #expect(option("bidirectional") == "\(configuration.isBidirectional)")
+      // A cell has no layers, no directions and no order of dimensions.
+      let (one, none) = configuration.isCell ? ("1", "false") : ("", "")
+      #expect(option("num_layers") ?? one == "\(configuration.layerCount)")
+      #expect(option("bidirectional") ?? none == "\(configuration.isBidirectional)")
       #expect(option("bias") == "\(configuration.hasBias)")
-      #expect(option("batch_first") == "\(configuration.isBatchFirst)")
+      #expect(option("batch_first") ?? none == "\(configuration.isBatchFirst)")
       #expect(option("proj_size") ?? "0" == "\(configuration.projectionSize)")
       if configuration.kind == .rnn {
         #expect(option("nonlinearity") == configuration.nonlinearity.rawValue)
