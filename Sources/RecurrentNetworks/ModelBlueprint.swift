@@ -52,7 +52,8 @@ public struct ModelBlueprint: Sendable {
     case whole
     /// All, whatever else the checkpoint holds.
     case chain
-    /// Those at a path and below it.
+    /// Those at a path and below it, with the embedding before and the head behind them, wherever these
+    /// stand.
     case module(String)
     /// One recurrent module, with or without what stands before and behind it.
     case recurrent(String, embedding: Bool, head: Bool)
@@ -156,7 +157,15 @@ public struct ModelBlueprint: Sendable {
       guard !below.isEmpty else {
         throw CheckpointError(.parameterMissing, file: file, tensor: path, "no such module")
       }
-      return below
+      let names = Set(below.map(\.name))
+      let before = Set(below.flatMap(\.inputs))
+      return all.filter { module in
+        switch module.kind {
+        case .embedding: names.contains(module.name) || before.contains(module.name)
+        case .head: names.contains(module.name) || !names.isDisjoint(with: module.inputs)
+        case .recurrent, .unknown: names.contains(module.name)
+        }
+      }
     case .recurrent(let path, let wantsEmbedding, let wantsHead):
       return all.filter { module in
         switch module.kind {

@@ -52,7 +52,9 @@ public struct ModelOptions: Hashable, Sendable {
       guard !value.isEmpty else { return "must be the path of an embedding, or none" }
       embedding = value
     case "chain":
-      chain = value == "none" ? [] : value.split(separator: ",").map(String.init)
+      let names = value.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+      guard names.allSatisfy({ !$0.isEmpty }) else { return "must be paths with commas, or none" }
+      chain = value == "none" ? [] : names
     case "cells":
       return assign(&cells, value)
     case "head":

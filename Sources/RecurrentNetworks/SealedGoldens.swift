@@ -117,7 +117,11 @@ extension SequenceModel {
     var goldens = StateDict()
     for golden in blueprint.goldens { try goldens.append(golden.read(), named: golden.name) }
     let names = [""] + blueprint.stacks.map { $0.name + "." }
-    guard let prefix = names.first(where: { goldens[$0 + "input"] != nil }) else {
+    let takesTokens = blueprint.embedding != nil
+    let isFitting = { (prefix: String) in
+      goldens[prefix + "input"].map { $0.dtype.isFloatingPoint != takesTokens } ?? false
+    }
+    guard let prefix = names.first(where: isFitting) else {
       throw CheckpointError(
         .goldenMismatch, "the checkpoint carries no golden of this model: convert with --golden")
     }
