@@ -1,8 +1,10 @@
-// The kernels, compiled once for each instruction set by kernels.c. STRATA_NAME(x) makes names unique.
+// The kernels, compiled once for each instruction set by kernels.c. STRATA_NAME(x) makes names
+// unique.
 //
 // Values are vectors of 16 floats everywhere; the compiler splits them into the registers that the
-// instruction set has. All operations are correctly rounded ones: add, multiply, fused multiply-add,
-// divide. Every output has a lane of its own, so nothing depends on how lanes are grouped.
+// instruction set has. All operations are correctly rounded ones: add, multiply, fused
+// multiply-add, divide. Every output has a lane of its own, so nothing depends on how lanes are
+// grouped.
 
 #define VECTOR STRATA_NAME(vector)
 #define INTEGERS STRATA_NAME(integers)

@@ -42,7 +42,9 @@ struct StrataAlways: CheckpointFormat {
 
 @Suite("StrataFormat")
 struct StrataFormatTests {
-  @Test("Round trip", arguments: [WriteOptions.Compression.none, .deflate], 1...5 as ClosedRange<UInt64>)
+  @Test(
+    "Round trip", arguments: [WriteOptions.Compression.none, .deflate], 1...5 as ClosedRange<UInt64>
+  )
   func roundTrip(compression: WriteOptions.Compression, seed: UInt64) throws {
     let checkpoint = try randomCheckpoint(seed: seed)
     let bytes = try written(checkpoint, compression)

@@ -1,11 +1,11 @@
 // The arithmetic of recurrent networks in float32: no allocation, no input or output, no policy.
 //
-// The order of every operation is pinned in the article "Arithmetic" of the RecurrentNetworks module;
-// the result has the same bits for every instruction set, batch and division into calls.
+// The order of every operation is pinned in the article "Arithmetic" of the RecurrentNetworks
+// module; the result has the same bits for every instruction set, batch and division into calls.
 //
-// Packed weights. Outputs (hidden units, or the rows of a matrix) are taken in panels of 16. A panel
-// holds its accumulators' initial values, then for each input the weights of its 16 outputs, gate
-// beside gate; outputs that do not exist have zeros.
+// Packed weights. Outputs (hidden units, or the rows of a matrix) are taken in panels of 16. A
+// panel holds its accumulators' initial values, then for each input the weights of its 16 outputs,
+// gate beside gate; outputs that do not exist have zeros.
 //
 //   layer panel:   [accumulators][16], then [input_size][gates][16], then [state_size][gates][16]
 //   linear panel:  [16],               then [input_size][16]
@@ -77,9 +77,9 @@ typedef struct strata_inside {
 
 typedef struct strata_kernels {
   const char *name;
-  // Runs steps on a batch of lanes. Rows of `hidden` are [state_size rounded up to a panel], rows of
-  // `cell` (LSTM only) [hidden_size rounded up]; both are state: read, then replaced. `scratch` holds
-  // lanes * 2 rows of the larger of the two. `inside` may be NULL.
+  // Runs steps on a batch of lanes. Rows of `hidden` are [state_size rounded up to a panel], rows
+  // of `cell` (LSTM only) [hidden_size rounded up]; both are state: read, then replaced. `scratch`
+  // holds lanes * 2 rows of the larger of the two. `inside` may be NULL.
   void (*run_layer)(const strata_layer *layer, size_t steps, size_t lanes, strata_const_rows input,
                     strata_rows output, float *hidden, float *cell, float *scratch,
                     const strata_inside *inside);
