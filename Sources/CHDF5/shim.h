@@ -79,6 +79,17 @@ static inline herr_t strata_h5_links(hid_t group, strata_h5_visit visit, void *c
   return H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &index, strata_h5_visit_link, &visitor);
 }
 
+// A file that nobody else knows of needs no lock, and a process that was forked while it was written
+// would hold the lock on. The call came with 1.10.7 and 1.12.1.
+static inline herr_t strata_h5_without_locks(hid_t access) {
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
+  return H5Pset_file_locking(access, false, true);
+#else
+  (void)access;
+  return 0;
+#endif
+}
+
 // A conversion that changes nothing, registered from variable-length strings to opaque bytes. It is
 // how the length and the heap address of such a string are read as they stand in the file: libhdf5
 // itself believes the length (1.10 allocates and touches twice 4 GiB for a file of 6 KiB, and

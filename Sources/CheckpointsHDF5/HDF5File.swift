@@ -67,6 +67,8 @@ final class HDF5File: Sendable {
       let creation = try HDF5Handle(properties: strata_h5_file_create())
       for status in [
         H5Pset_fapl_sec2(access.id),
+        // The hidden file of an unfinished write.
+        strata_h5_without_locks(access.id),
         // Attributes above 64 KiB need the object headers of 1.8, `EARLIEST` has none; the upper
         // bound keeps the file readable with 1.10, whatever this library could write.
         H5Pset_libver_bounds(access.id, H5F_LIBVER_V18, H5F_LIBVER_V110),

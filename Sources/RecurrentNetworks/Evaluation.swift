@@ -337,21 +337,20 @@ struct EvaluationResults<Value> {
       // A layer of one of several stacks has the stack's path before its name.
       let parts = name.split(separator: "@")
       let prefix = parts.count == 2 ? "\(parts[1])." : call.prefix
-      results[prefix + parts[0]] = tensor(values, shape(of: name, values.count))
+      results[prefix + parts[0]] = tensor(
+        values,
+        shape(of: name, size: values.count / (call.batchSize * (isPerStep(name) ? call.steps : 1))))
     }
     // A cell gives its state and no output.
     if !call.isCellCall { add("output") }
     for (index, stack) in blueprint.stacks.enumerated() {
       let configuration = stack.configuration
       let prefix = blueprint.stacks.count == 1 ? call.prefix : stack.name + "."
-      func shape(_ size: Int) -> Shape {
-        EvaluationCall.stateShape(
-          configuration, size: size, call.isBatched ? call.batchSize : nil,
-          isCellCall: call.isCellCall)
-      }
-      results[prefix + "h_n"] = tensor(hidden[index], shape(configuration.stateSize))
+      results[prefix + "h_n"] = tensor(
+        hidden[index], stateShape(stack, configuration.stateSize))
       if configuration.kind == .lstm {
-        results[prefix + "c_n"] = tensor(cell[index], shape(configuration.hiddenSize))
+        results[prefix + "c_n"] = tensor(
+          cell[index], stateShape(stack, configuration.hiddenSize))
       }
     }
     add("y")
@@ -359,10 +358,38 @@ struct EvaluationResults<Value> {
     return results
   }
 
-  private func shape(of name: String, _ count: Int) -> Shape {
-    let isPerStep =
-      !call.isCellCall && (name != "y" || blueprint.head?.configuration.input == .all)
-    let size = count / (call.batchSize * (isPerStep ? call.steps : 1))
+  /// The shapes of the results, insides of layers apart, by their names.
+  var shapes: [String: Shape] {
+    var shapes: [String: Shape] = [:]
+    if !call.isCellCall {
+      shapes[call.prefix + "output"] = shape(of: "output", size: blueprint.recurrentOutputSize)
+    }
+    if let head = blueprint.head?.configuration {
+      shapes[call.prefix + "y"] = shape(of: "y", size: head.outputSize)
+    }
+    for stack in blueprint.stacks {
+      let prefix = blueprint.stacks.count == 1 ? call.prefix : stack.name + "."
+      shapes[prefix + "h_n"] = stateShape(stack, stack.configuration.stateSize)
+      if stack.configuration.kind == .lstm {
+        shapes[prefix + "c_n"] = stateShape(stack, stack.configuration.hiddenSize)
+      }
+    }
+    return shapes
+  }
+
+  private func stateShape(_ stack: ModelBlueprint.Stack, _ size: Int) -> Shape {
+    EvaluationCall.stateShape(
+      stack.configuration, size: size, call.isBatched ? call.batchSize : nil,
+      isCellCall: call.isCellCall)
+  }
+
+  /// Whether a result has a row for each step.
+  private func isPerStep(_ name: String) -> Bool {
+    !call.isCellCall && (name != "y" || blueprint.head?.configuration.input == .all)
+  }
+
+  private func shape(of name: String, size: Int) -> Shape {
+    let isPerStep = isPerStep(name)
     if !isPerStep { return call.isBatched ? [call.batchSize, size] : [size] }
     if !call.isBatched { return [call.steps, size] }
     return call.isBatchFirst

@@ -54,7 +54,15 @@ extension Verification {
     try mapping.requireComplete()
     for part in try parts(of: mapping, goldens) {
       let blueprint = try ModelBlueprint(contents, mapping, part.part, file: nil)
-      _ = try EvaluationCall(goldens, prefix: part.prefix, blueprint)
+      let call = try EvaluationCall(goldens, prefix: part.prefix, blueprint)
+      let shapes = EvaluationResults<Float>(call, blueprint).shapes
+      for (name, shape) in shapes {
+        for golden in [name, name + "_f64"] {
+          guard let found = goldens[golden]?.shape, found != shape else { continue }
+          throw CheckpointError(
+            .goldenMismatch, tensor: golden, "\(found), the model gives \(shape)")
+        }
+      }
     }
     guard goldens.contains(where: { isResult($0.name) }) else {
       throw CheckpointError(.goldenMismatch, "the golden has none of output, h_n, c_n, y")
@@ -80,6 +88,9 @@ extension Verification {
     }
     // A chain of several that was recorded as one.
     if recurrent.count > 1, goldens["input"] != nil { parts.append(("", .chain)) }
+    guard !recurrent.isEmpty else {
+      throw CheckpointError(.goldenMismatch, "the model has no recurrent module to run")
+    }
     guard !parts.isEmpty else {
       let names = recurrent.map { $0.name.isEmpty ? "input" : "\($0.name).input" }
       throw CheckpointError(

@@ -4,7 +4,7 @@ import RecurrentNetworks
 
 struct Diff: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Tell in what two checkpoints differ.",
+    commandName: "diff", abstract: "Tell in what two checkpoints differ.",
     discussion: """
       Tensors are compared by name, dtype, shape and values; a tensor whose name is only in A and whose \
       bits are under another name in B alone is renamed. Without --atol and --rtol values must have the \

@@ -65,15 +65,19 @@ struct Run: ParsableCommand {
   func run() throws {
     let blueprint = try ModelBlueprint(file: model, module: module)
     let inputs = try Checkpoint(contentsOf: input, formats: Strata.formats).stateDict
+    // As goldens of several modules have it: `encoder.rnn.input`.
+    let own = blueprint.stacks[0].name + "."
+    let prefix = inputs["input"] == nil && inputs[own + "input"] != nil ? own : ""
     let results: StateDict
     do {
       switch precision {
       case .float32:
         results = try SequenceModel(blueprint).evaluate(
-          inputs, initial: initial, threads: threads, chunk: chunk, allLayers: allLayers)
+          inputs, prefix: prefix, initial: initial, threads: threads, chunk: chunk,
+          allLayers: allLayers)
       case .reference:
         results = try ReferenceModel(blueprint).evaluate(
-          inputs, initial: initial, allLayers: allLayers)
+          inputs, prefix: prefix, initial: initial, allLayers: allLayers)
       }
     } catch {
       throw error.located(

@@ -51,7 +51,8 @@ struct Verify: ParsableCommand {
         reader.contents, goldens: goldens, tolerance: tolerance(reader.contents),
         precision: precision, file: model)
     } catch {
-      throw error.located(file: error.code == .goldenMismatch ? file : model)
+      throw error.located(
+        file: [.goldenMismatch, .tokenOutOfRange].contains(error.code) ? file : model)
     }
     let report = VerificationReport(
       verification, isGiven: atol != nil || rtol != nil,
@@ -170,6 +171,7 @@ struct VerificationReport: Encodable {
       ? "|a - b| <= \(atol.shortText) + \(rtol.shortText) |b|; " : ""
     return "\(table.text)\n\n\(verdict); tolerance: \(bound)\(toleranceSource)"
       + assumed.words
-      + unchecked.map { "\nnot checked: \($0), of which the golden has no result".escaped }.joined()
+      + unchecked.map { "\n" + "not checked: \($0), of which the golden has no result".escaped }
+      .joined()
   }
 }

@@ -12,57 +12,11 @@ import Testing
     try bench.take("head-tagger")
   }
 
-  @Test func version() throws {
-    let result = try bench.succeed("--version")
-    #expect(result.output.wholeMatch(of: /\d+\.\d+\.\d+\n/) != nil, "\(result)")
-  }
-
-  @Test(arguments: [
-    (
-      "convert",
-      [
-        "--from", "--to", "--key", "--prefix", "--rename", "--include", "--exclude", "--set",
-        "--dtype", "--compress", "--golden", "--reject-nonfinite", "--force",
-        "nonlinearity=tanh|relu",
-        "batch_first=true|false", "head=NAME|none",
-        "head_activation=none|sigmoid|tanh|relu|softmax",
-        "head_input=all|last|h_n", "hdf5_layout=flat|nested",
-      ]
-    ),
-    ("inspect", ["--stats"]),
-    ("verify", ["--atol", "--rtol", "--precision", "float32", "reference"]),
-    (
-      "run",
-      [
-        "--input", "--output", "--threads", "--chunk", "--precision", "--force", "float32",
-        "reference",
-      ]
-    ),
-    ("bench", ["--steps", "--batch", "--threads"]),
-  ])
-  func help(subcommand: String, options: [String]) throws {
-    for arguments in [[subcommand, "--help"], ["help", subcommand], [subcommand, "-h"]] {
-      let result = try Tool.run(arguments, in: bench.directory)
-      #expect(result.status == 0)
-      #expect(result.errors == "")
-      for option in options + ["--json", "--quiet", "--help", "USAGE: strata \(subcommand)"] {
-        #expect(result.output.contains(option), "\(option): \(result)")
-      }
-    }
-  }
-
-  @Test func overview() throws {
-    let result = try bench.succeed("--help")
-    for text in ["convert", "inspect", "verify", "run", "bench", "strata, hdf5", "64", "--version"]
-    {
-      #expect(result.output.contains(text), "\(text)")
-    }
-  }
-
   @Test func quiet() throws {
     for arguments in [
       ["convert", "model.h5", "q.strata"], ["inspect", "model.h5"],
       ["inspect", "model.h5", "--stats"], ["verify", "model.h5", "golden.h5"],
+      ["diff", "model.h5", "model.h5"],
       ["run", "model.h5", "--input", "golden.h5", "--output", "q.h5"], ["bench", "model.h5"],
     ] {
       let result = try Tool.run(arguments + ["--quiet"], in: bench.directory)
@@ -88,10 +42,9 @@ import Testing
     )
     #expect(0 < least && least <= median)
     let words = try bench.succeed("bench", "model.h5")
+    #expect(words.output.contains("for 1 steps of 1 sequences on 1 threads"), "\(words)")
     #expect(words.output.contains("µs median"), "\(words)")
     #expect(words.output.split(separator: "\n").count == 1)
-    let defaults = try bench.json("bench", "model.h5")
-    for key in ["steps", "batch", "threads"] { #expect(defaults[key] as? Int == 1) }
   }
 
   @Test func runReport() throws {
@@ -122,6 +75,9 @@ import Testing
       "run", "model.h5", "--input", "golden.h5", "--output", "r.h5", "--chunk", "2", "--precision",
       "double",
     ],
+    ["diff"], ["diff", "model.h5"], ["diff", "model.h5", "model.h5", "--atol=-1"],
+    ["run", "model.h5", "--input", "golden.h5", "--output", "r.h5", "--module"],
+    ["bench", "model.h5", "--all-layers"],
     ["bench"], ["bench", "model.h5", "--steps", "0"], ["bench", "model.h5", "--batch", "0"],
     ["bench", "model.h5", "--threads", "0"], ["bench", "model.h5", "--steps", "x"],
     ["bench", "model.h5", "--steps", "9223372036854775807", "--batch", "4"],

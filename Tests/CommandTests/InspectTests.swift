@@ -144,14 +144,14 @@ import Testing
     }
     let report = try bench.json("inspect", "a.strata")
     #expect((report["tensors"] as? [[String: Any]])?.first?["name"] as? String == name)
-    try bench.fail("verify", "a.strata", "a.strata", code: "parameterUnexpected")
+    try bench.fail("verify", "a.strata", "a.strata", code: "goldenMismatch")
 
     // In a fault, too.
     let wrong = Checkpoint.stack(prefix: "r\u{1B}[31m\n.")
     var broken = wrong
     broken.stateDict["r\u{1B}[31m\n.weight_hh_l0"] = Tensor([1] as [Float], shape: [1])
     try bench.write(broken, to: "wrong.strata")
-    let fault = try bench.fail("convert", "wrong.strata", "o.strata", code: "parameterMissing")
+    let fault = try bench.fail("convert", "wrong.strata", "o.strata", code: "shapeMismatch")
     #expect(fault.line.contains("\\u{1B}[31m\\u{A}"), "\(fault.line)")
     // And in what the user typed.
     try bench.fail("inspect", "no\u{1B}[31m\nsuch", code: "fileNotFound")

@@ -6,6 +6,8 @@ import Testing
 
 /// An app that needs `Checkpoints` and `RecurrentNetworks` only builds, links and runs where neither
 /// libhdf5 nor pkg-config can be found.
+///
+/// Its code is that of the README.
 @Suite struct LinkageTests {
   private let manifest = """
     // swift-tools-version: 6.2
@@ -25,23 +27,24 @@ import Testing
       ])
     """
 
+  /// What stands behind the README's lines: what they computed, and the other library.
   private let program = """
     import Checkpoints
-    import RecurrentNetworks
 
-    @main
-    struct App {
-      static func main() throws {
-        let checkpoint = try Checkpoint(contentsOf: CommandLine.arguments[1])
-        let model = try SequenceModel(contentsOf: CommandLine.arguments[1])
-        let session = model.makeSession(batchSize: 2)
-        let input = (1...24).map { Float($0) / 10 }
-        var output = [Float](repeating: 0, count: 40)
-        try session.run(input, into: &output)
-        print(checkpoint.stateDict.count, output.map { String($0.bitPattern) }.joined(separator: " "))
-      }
-    }
+    let checkpoint = try Checkpoint(contentsOf: "model.strata")
+    print(checkpoint.stateDict.count)
+    print((output + hidden).map { String($0.bitPattern) }.joined(separator: " "))
     """
+
+  /// The Swift code under "## Load" in the README.
+  private func readme() throws -> String {
+    let text = try String(contentsOfFile: Fixtures.package + "/README.md", encoding: .utf8)
+    let section = try #require(
+      text.components(separatedBy: "\n## ").first { $0.hasPrefix("Load\n") })
+    let blocks = section.components(separatedBy: "```swift\n").dropFirst()
+    #expect(blocks.count == 1)
+    return try #require(blocks.first?.components(separatedBy: "\n```").first)
+  }
 
   @Test func appWithoutHDF5() throws {
     let bench = try Workbench()
@@ -53,7 +56,8 @@ import Testing
       to: "Package.swift")
     try FileManager.default.createDirectory(
       atPath: bench.directory.path("Sources/app"), withIntermediateDirectories: true)
-    try bench.directory.write(Array(program.utf8), to: "Sources/app/App.swift")
+    try bench.directory.write(
+      Array("\(try readme())\n\n\(program)\n".utf8), to: "Sources/app/main.swift")
 
     let swift = try #require(Self.find("swift"))
     let scratch = bench.directory.path("scratch")
@@ -64,12 +68,20 @@ import Testing
 
     // It runs, and gives what the runtime of this process gives.
     let app = scratch + "/debug/app"
-    let run = try Tool.run(app, ["model.strata"], in: bench.directory.path)
+    let run = try Tool.run(app, [], in: bench.directory.path)
     #expect(run.status == 0, "\(run)")
     let model = try SequenceModel(contentsOf: bench.directory.path("model.strata"))
-    var output = [Float](repeating: 0, count: 40)
-    try model.makeSession(batchSize: 2).run((1...24).map { Float($0) / 10 }, into: &output)
-    #expect(run.output == "8 \(output.map { String($0.bitPattern) }.joined(separator: " "))\n")
+    let session = model.makeSession(batchSize: 1)
+    let input = [Float](repeating: 0.5, count: 12)
+    var (first, output) = ([Float](repeating: 0, count: 20), [Float](repeating: 0, count: 20))
+    try session.run(input, into: &first)
+    try session.run(input, into: &output)
+    #expect(first != output)
+    let hidden = session.state[0].hidden(layer: 1)
+    // The last step's output is the last layer's state.
+    #expect(Array(output.suffix(5)) == Array(hidden))
+    let values = (output + hidden).map { String($0.bitPattern) }
+    #expect(run.output == "8\n\(values.joined(separator: " "))\n")
 
     // What it is linked to.
     #if os(macOS)

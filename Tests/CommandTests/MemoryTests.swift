@@ -16,9 +16,9 @@ import Testing
       }
     }
 
-    private func contents() throws -> CheckpointContents {
+    private func contents(tensors: Int = 3) throws -> CheckpointContents {
       let shape: Shape = [50_000, 1000]
-      let tensors = (0..<3).map {
+      let tensors = (0..<tensors).map {
         StoredTensor(
           name: "table.\($0)", dtype: .float32, shape: shape,
           storedByteCount: shape.byteCount(of: .float32), encoding: "raw", file: nil,
@@ -59,6 +59,38 @@ import Testing
       }
       #expect(
         try peak(["inspect", "a.strata", "--quiet"], in: bench.directory.path) < 200_000_000)
+    }
+
+    /// A signal in the middle of a conversion: the shell's status, and nothing left behind, nor lost.
+    @Test func signals() throws {
+      let bench = try Workbench()
+      // 400 MB, of which nothing is done before the hidden file is there.
+      try contents(tensors: 2).write(
+        to: bench.directory.path("a.strata"), format: StrataFormat())
+      try bench.directory.write(Array("the old one".utf8), to: "old.strata")
+      for (number, status, target) in [
+        (SIGINT, 130, "b.strata"), (SIGTERM, 143, "b.h5"), (SIGTERM, 143, "old.strata"),
+        (SIGINT, 130, "b.h5"),
+      ] as [(Int32, Int32, String)] {
+        var isSent = false
+        let result = try Tool.run(
+          Tool.path,
+          ["convert", "a.strata", target, "--compress", "deflate", "--force", "--quiet"],
+          in: bench.directory.path
+        ) { process in
+          let hidden = (try? bench.directory.names())?.first { $0.hasPrefix(".") }
+          guard !isSent, let hidden,
+            let size = try? FileManager.default.attributesOfItem(
+              atPath: bench.directory.path(hidden))[.size] as? Int, size > 100_000
+          else { return }
+          isSent = kill(process, number) == 0
+        }
+        #expect(isSent, "\(result)")
+        #expect(result.status == status, "\(target): \(result)")
+        #expect(result.output + result.errors == "", "\(result)")
+        #expect(try bench.directory.names() == ["a.strata", "old.strata"], "\(target)")
+        #expect(try bench.directory.read("old.strata") == Array("the old one".utf8))
+      }
     }
   }
 #endif

@@ -1,5 +1,6 @@
 import Checkpoints
 import CheckpointsHDF5
+import Foundation
 import TestSupport
 import Testing
 
@@ -9,8 +10,24 @@ let formats: [any CheckpointFormat] = .builtIn + [HDF5Format()]
 extension Workbench {
   /// Writes a checkpoint in the format that the name's extension says.
   func write(_ checkpoint: Checkpoint, to name: String) throws {
+    try write(checkpoint.contents, to: name, options: WriteOptions(replacesExisting: true))
+  }
+
+  /// Writes contents in the format that the name's extension says.
+  ///
+  /// libhdf5 locks what it writes, and a process that another test starts at this moment holds the lock
+  /// until it is the program that it is going to be.
+  func write(_ contents: CheckpointContents, to name: String, options: WriteOptions) throws {
     let format = try #require(formats.format(forPath: name))
-    try checkpoint.write(to: directory.path(name), format: format)
+    for _ in 0..<20 {
+      do {
+        return try contents.write(to: directory.path(name), format: format, options: options)
+      } catch {
+        guard error.reason.contains("unable to lock file") else { throw error }
+        usleep(10_000)
+      }
+    }
+    Issue.record("\(name) is locked all the time")
   }
 
   /// Reads a checkpoint of any format.
@@ -75,5 +92,29 @@ extension StateDict {
     var renamed = StateDict()
     for (name, tensor) in self { try renamed.append(tensor, named: change(name)) }
     return renamed
+  }
+}
+
+/// The names of goldens.
+enum Golden {
+  private static func last(_ name: String) -> Substring { name.split(separator: ".").last ?? "" }
+
+  /// Whether a tensor is what goes in; everything else came out.
+  static func isInput(_ name: String) -> Bool {
+    ["input", "input_f64", "h_0", "c_0", "lengths"].contains(last(name))
+  }
+
+  /// Whether a tensor shows the inside of a layer.
+  static func isInside(_ name: String) -> Bool {
+    ["output_l", "c_l", "gates_l"].contains { last(name).hasPrefix($0) }
+  }
+
+  /// The tensors of one module without its path before their names.
+  static func part(of golden: StateDict, _ path: String) -> StateDict {
+    var part = StateDict()
+    for (name, tensor) in golden where name.hasPrefix(path + ".") {
+      part[String(name.dropFirst(path.count + 1))] = tensor
+    }
+    return part
   }
 }

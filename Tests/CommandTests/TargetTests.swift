@@ -108,4 +108,30 @@ import Testing
       try FileManager.default.destinationOfSymbolicLink(atPath: bench.directory.path("link.strata"))
         == "real.strata")
   }
+
+  /// A link that leads nowhere yet: the file is made where it leads.
+  @Test func danglingLink() throws {
+    try FileManager.default.createDirectory(
+      atPath: bench.directory.path("there"), withIntermediateDirectories: false)
+    for (link, destination) in [
+      ("link.strata", "real.strata"), ("far.strata", "there/real.strata"),
+      ("absolute.strata", bench.directory.path("there/absolute.strata")),
+    ] {
+      try FileManager.default.createSymbolicLink(
+        atPath: bench.directory.path(link), withDestinationPath: destination)
+      try bench.succeed("convert", "model.h5", link)
+      let found = try bench.directory.read(
+        destination.hasPrefix("/") ? "there/absolute.strata" : destination)
+      #expect(try found == bench.directory.read("m.strata"))
+      #expect(
+        try FileManager.default.destinationOfSymbolicLink(atPath: bench.directory.path(link))
+          == destination)
+      // Now something is there.
+      try bench.fail("convert", "model.h5", link, code: "exists")
+    }
+    try FileManager.default.createSymbolicLink(
+      atPath: bench.directory.path("lost.strata"), withDestinationPath: "absent/real.strata")
+    try bench.fail("convert", "model.h5", "lost.strata", code: "notWritable")
+    #expect(!(try bench.directory.names()).contains { $0.hasSuffix(".tmp") })
+  }
 }

@@ -19,6 +19,11 @@ struct ToolResult: CustomStringConvertible {
     let object = try? JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any]
     return try #require(object, "no JSON object: \(self)", sourceLocation: sourceLocation)
   }
+
+  /// The code of the fault that `--json` told.
+  var code: String? {
+    get throws { (try object()["error"] as? [String: Any])?["code"] as? String }
+  }
 }
 
 /// The executable `strata`, run as a process of its own.
@@ -170,11 +175,15 @@ struct Workbench {
     return files
   }
 
-  /// Puts a copy of a case's model and golden into the directory.
-  func take(_ fixture: String) throws {
-    for name in ["model.h5", "golden.h5"] {
+  /// Puts a copy of a case's model and golden into the directory: as `model.h5` and `golden.h5`, or as
+  /// `NAME.h5` and `NAME-golden.h5`.
+  func take(_ fixture: String, as name: String? = nil) throws {
+    for (source, target) in [
+      ("model.h5", name.map { "\($0).h5" }), ("golden.h5", name.map { "\($0)-golden.h5" }),
+    ] {
       try FileManager.default.copyItem(
-        atPath: Fixtures.path("pytorch/\(fixture)/\(name)"), toPath: directory.path(name))
+        atPath: Fixtures.path("pytorch/\(fixture)/\(source)"),
+        toPath: directory.path(target ?? source))
     }
   }
 }

@@ -14,7 +14,9 @@ import Testing
   @Test func keys() throws {
     let report = try bench.json("verify", "model.h5", "golden.h5")
     #expect(
-      Set(report.keys) == ["verified", "atol", "rtol", "tolerance_source", "tensors", "assumed"])
+      Set(report.keys) == [
+        "verified", "atol", "rtol", "tolerance_source", "tensors", "assumed", "unchecked",
+      ])
     let rows = try #require(report["tensors"] as? [[String: Any]])
     for row in rows {
       #expect(
@@ -150,5 +152,76 @@ import Testing
     #expect(words.output.contains("\nassumed: dtype=F32 ("), "\(words)")
     let reference = try bench.json("verify", "model.h5", "golden.h5", "--precision", "reference")
     #expect((reference["assumed"] as? [Any])?.isEmpty == true)
+  }
+
+  /// What the golden shows nothing of is told, and no failure.
+  @Test func unchecked() throws {
+    let bench = try Workbench()
+    try bench.take("head-tagger")
+    var golden = try bench.read("golden.h5")
+    for name in ["y", "y_f64"] { golden.stateDict[name] = nil }
+    try bench.write(golden, to: "headless.h5")
+    let modules = try #require(
+      try bench.json("inspect", "model.h5")["modules"] as? [[String: Any]])
+    let head = try #require(modules.last?["name"] as? String)
+    try bench.succeed("convert", "model.h5", "m.strata", "--golden", "headless.h5")
+    for arguments in [["verify", "model.h5", "headless.h5"], ["verify", "m.strata"]] {
+      let result = try Tool.run(arguments + ["--json"], in: bench.directory)
+      #expect(result.status == 0, "\(result)")
+      #expect(try result.object()["unchecked"] as? [String] == [head])
+      let words = try Tool.run(arguments, in: bench.directory)
+      #expect(
+        words.output.hasSuffix("\nnot checked: \(head), of which the golden has no result\n"),
+        "\(words)")
+    }
+    #expect(try bench.json("verify", "model.h5", "golden.h5")["unchecked"] as? [String] == [])
+
+    // One model of two.
+    let two = try Workbench()
+    try two.take("encoder-decoder")
+    var half = try two.read("golden.h5")
+    for name in half.stateDict.names where name.hasPrefix("decoder") { half.stateDict[name] = nil }
+    try two.write(half, to: "half.h5")
+    #expect(
+      try two.json("verify", "model.h5", "half.h5")["unchecked"] as? [String]
+        == ["decoder.rnn", "generator"])
+  }
+
+  /// The tolerance that goldens are sealed with counts, unless one is given.
+  @Test func sealedTolerance() throws {
+    var golden = try bench.read("golden.h5")
+    for name in golden.stateDict.names where name.hasSuffix("_f64") { golden.stateDict[name] = nil }
+    let tensor = try #require(golden.stateDict["h_n"])
+    var values = try tensor.floats()
+    values[1] += 0.01
+    golden.stateDict["h_n"] = Tensor(values, shape: tensor.shape)
+    for (text, status) in [
+      (nil, 1), ("standard", 1), ("atol=0.02 rtol=0", 0), ("atol=0.02 rtol=0.001", 0),
+      ("atol=0.001 rtol=0", 1),
+    ] as [(String?, Int32)] {
+      golden.metadata["strata_golden_tolerance"] = text
+      try bench.write(golden, to: "g.h5")
+      try bench.succeed("convert", "model.h5", "m.strata", "--golden", "g.h5", "--force")
+      try bench.succeed("convert", "m.strata", "m.h5", "--force")
+      for model in ["m.strata", "m.h5"] {
+        let result = try bench.strata("verify", model, "--json")
+        #expect(result.status == status, "\(text ?? "nothing"): \(result)")
+        let report = try result.object()
+        if let text, text.hasPrefix("atol") {
+          #expect(report["tolerance_source"] as? String == "sealed into the model")
+          let parts = text.split(separator: " ").map { Double($0.dropFirst(5)) }
+          #expect([report["atol"] as? Double, report["rtol"] as? Double] == parts)
+        }
+      }
+      #expect(try bench.strata("verify", "m.strata", "--atol", "0.02").status == 0)
+      #expect(try bench.strata("verify", "m.strata", "--atol", "1e-7").status == 1)
+    }
+    for text in ["atol=1", "atol=x rtol=0", "atol=-1 rtol=0", "loose", "atol=nan rtol=0"] {
+      golden.metadata["strata_golden_tolerance"] = text
+      try bench.write(golden, to: "g.h5")
+      let fault = try bench.fail(
+        "convert", "model.h5", "x.strata", "--golden", "g.h5", code: "metadataInvalid")
+      #expect(fault.line.contains("strata_golden_tolerance"), "\(fault.line)")
+    }
   }
 }
