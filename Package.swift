@@ -2,7 +2,7 @@
 
 import PackageDescription
 
-/// The scripts in `tools/` build with warnings as errors; an app that depends on this package does not.
+/// `tools/test` and `tools/lint` build with warnings as errors; whoever depends on this package does not.
 let isStrict = Context.environment["STRATA_STRICT"] != nil
 
 /// Every Swift target: every unsafe use is marked, and no C type or dependency can leak into a public

@@ -4,9 +4,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Warnings are errors here, and only here: Package.swift looks at it.
-export STRATA_STRICT=1
-
 say() { printf '\n== %s\n' "$*"; }
 
 as_root() {

@@ -211,6 +211,14 @@ struct EvaluationCall {
     _ inputs: StateDict, _ prefix: String, _ blueprint: ModelBlueprint, _ batchSize: Int?,
     isCellCall: Bool
   ) throws(CheckpointError) -> (hidden: [Tensor?], cell: [Tensor?]) {
+    if blueprint.stacks.count > 1 {
+      for name in ["h_0", "c_0"] where inputs[prefix + name] != nil {
+        let names = blueprint.stacks.map { "\($0.name).\(name)" }
+        throw CheckpointError(
+          .goldenMismatch, tensor: prefix + name,
+          "the model has several states: \(names.joined(separator: ", "))")
+      }
+    }
     var states: (hidden: [Tensor?], cell: [Tensor?]) = ([], [])
     for stack in blueprint.stacks {
       let prefix = blueprint.stacks.count == 1 ? prefix : stack.name + "."
@@ -354,7 +362,7 @@ struct EvaluationResults<Value> {
       }
     }
     add("y")
-    if !call.isCellCall { for name in names where name != "output" && name != "y" { add(name) } }
+    for name in names where name != "output" && name != "y" { add(name) }
     return results
   }
 

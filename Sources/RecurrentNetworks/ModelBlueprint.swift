@@ -35,8 +35,9 @@ public struct ModelBlueprint: Sendable {
   public let stacks: [Stack]
   /// The output layer behind the last stack.
   public let head: Head?
-  /// Recorded inputs and outputs that the checkpoint carries.
-  let goldens: [StoredTensor]
+  /// The checkpoint, and what its tensors are.
+  let contents: CheckpointContents
+  let mapping: ParameterMapping
   /// The tolerance that they were sealed with.
   let goldenTolerance: Verification.Tolerance
   /// What was taken for granted, and that float64 weights are narrowed.
@@ -85,7 +86,8 @@ public struct ModelBlueprint: Sendable {
     try mapping.requireComplete()
     self.convention = mapping.convention
     self.file = file
-    self.goldens = contents.goldens
+    self.contents = contents
+    self.mapping = mapping
     self.goldenTolerance = try Verification.Tolerance(sealedIn: contents.metadata)
     let tensors = Dictionary(contents.tensors.map { ($0.name, $0) }) { first, _ in first }
     self.tensors = tensors

@@ -151,7 +151,16 @@ public struct ParameterMapping: Sendable {
     }
     let cells = stacks.filter { $0.recurrent?.isCell == true }
     let others = stacks.filter { $0.recurrent?.isCell != true }
-    return Self.chained(others) + (options.cells == .stack ? Self.chained(cells) : cells)
+    guard options.cells == .stack else { return Self.chained(others) + cells }
+    let chain = Self.chained(cells)
+    guard !cells.isEmpty, chain.filter({ $0.inputs == [ModelDescription.modelInput] }).count == 1
+    else {
+      throw CheckpointError(
+        cells.isEmpty ? .parameterMissing : .shapeMismatch, tensor: cells.first?.name,
+        "cells=stack: the \(cells.count) cells do not follow each other, one's outputs being the next "
+          + "one's inputs")
+    }
+    return Self.chained(others) + chain
   }
 
   /// Fills in what shapes cannot tell.
@@ -285,13 +294,18 @@ public struct ParameterMapping: Sendable {
     }
     let reader = ChainReader(facts: facts, options: options, chains: chains)
     let readings = try chains.map { chain throws(CheckpointError) in try reader.reading(of: chain) }
-    for (index, reading) in readings.enumerated() {
-      for name in reading.tensors
-      where readings[..<index].contains(where: { $0.tensors.contains(name) }) {
+    var owners: [String: String] = [:]
+    for (chain, reading) in zip(chains, readings) {
+      for module in [reading.embedding, reading.head].compactMap(\.self) {
+        // Several modules may look tokens up in one table, when the file or the user says so.
+        let isShared = module == reading.embedding && reader.isToldEmbedding(module.name, of: chain)
+        guard let owner = owners.updateValue(chain[0].name, forKey: module.name), !isShared else {
+          continue
+        }
         throw CheckpointError(
-          .ambiguousModel, tensor: name,
-          "the layer fits behind more than one stack: decide with --set head=none, or convert the "
-            + "modules one by one with --prefix")
+          .ambiguousModel, tensor: "\(module.name).weight",
+          "the layer fits \(owner) and \(chain[0].name): decide with --set "
+            + (module == reading.head ? "head=none" : "embedding=none or embedding=\(module.name)"))
       }
     }
     var modules: [ModelDescription.Module] = []
@@ -303,7 +317,7 @@ public struct ParameterMapping: Sendable {
           assume("embedding", embedding.name)
         }
         chain[0].inputs = [embedding.name]
-        modules.append(embedding)
+        if !modules.contains(embedding) { modules.append(embedding) }
       }
       if chain.count > 1, !isTold(chain, facts, options) {
         assume("chain", chain.map(\.name).joined(separator: ","))

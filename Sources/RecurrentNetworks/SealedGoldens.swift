@@ -21,28 +21,42 @@ extension Verification {
     precision: Precision = .float32, file: String? = nil
   ) throws(CheckpointError) {
     let mapping = try ParameterMapping(of: contents, file: file)
-    try mapping.requireComplete()
+    try self.init(
+      try Self.parts(of: contents, mapping, goldens, file: file), goldens: goldens,
+      tolerance: tolerance, precision: precision)
+    unchecked = mapping.description.modules.filter { !isShown($0, goldens) }.map(\.name)
+  }
+
+  /// Runs the parts of a model that goldens were recorded from, and compares.
+  init(
+    _ parts: [GoldenPart], goldens: StateDict, tolerance: Tolerance, precision: Precision
+  ) throws(CheckpointError) {
     var results = StateDict()
     var assumptions: [ParameterMapping.Assumption] = []
-    for part in try Self.parts(of: mapping, goldens) {
-      let blueprint = try ModelBlueprint(contents, mapping, part.part, file: file)
-      for (name, tensor) in try blueprint.results(goldens, prefix: part.prefix, precision) {
-        results[name] = tensor
-      }
-      assumptions += blueprint.assumptions.filter { !assumptions.contains($0) }
+    for part in parts {
+      for (name, tensor) in try part.results(goldens, precision) { results[name] = tensor }
+      assumptions += part.blueprint.assumptions.filter { !assumptions.contains($0) }
     }
     try self.init(results, against: goldens, tolerance: tolerance)
     self.assumptions = assumptions
+  }
+
+  /// Whether a result of the golden depends on a module.
+  private func isShown(_ module: ModelDescription.Module, _ goldens: StateDict) -> Bool {
     let names = Set(rows.map(\.name))
-    unchecked = mapping.description.modules.filter { module in
-      switch module.kind {
-      case .recurrent:
-        !names.contains { $0 == "output" || $0 == "h_n" || $0.hasPrefix(module.name) }
-      case .head: !names.contains { $0 == "y" || $0.hasSuffix(".y") }
-      case .embedding: goldens["input"]?.dtype.isFloatingPoint ?? true
-      case .unknown: true
+    func has(_ results: [String], of path: String) -> Bool {
+      // Without a prefix they are the whole model's.
+      results.contains { names.contains($0) || names.contains("\(path).\($0)") }
+    }
+    switch module.kind {
+    case .recurrent: return has(["output", "h_n"], of: module.name)
+    case .head: return has(["y"], of: module.inputs[0])
+    case .embedding:
+      return goldens.contains { name, golden in
+        (name == "input" || name.hasSuffix(".input")) && !golden.dtype.isFloatingPoint
       }
-    }.map(\.name)
+    case .unknown: return false
+    }
   }
 
   /// Checks that goldens fit the modules of a checkpoint, without running them.
@@ -51,68 +65,92 @@ extension Verification {
     _ goldens: StateDict, fit contents: CheckpointContents, options: ModelOptions = ModelOptions()
   ) throws(CheckpointError) {
     let mapping = try ParameterMapping(of: contents, options: options)
-    try mapping.requireComplete()
-    for part in try parts(of: mapping, goldens) {
-      let blueprint = try ModelBlueprint(contents, mapping, part.part, file: nil)
-      let call = try EvaluationCall(goldens, prefix: part.prefix, blueprint)
-      let shapes = EvaluationResults<Float>(call, blueprint).shapes
-      for (name, shape) in shapes {
-        for golden in [name, name + "_f64"] {
-          guard let found = goldens[golden]?.shape, found != shape else { continue }
-          throw CheckpointError(
-            .goldenMismatch, tensor: golden, "\(found), the model gives \(shape)")
-        }
+    var shapes: [String: Shape] = [:]
+    for part in try parts(of: contents, mapping, goldens, file: nil) {
+      let call = try EvaluationCall(goldens, prefix: part.prefix, part.blueprint)
+      shapes.merge(EvaluationResults<Float>(call, part.blueprint).shapes) { first, _ in first }
+    }
+    var hasResult = false
+    for (name, golden) in goldens {
+      let base = name.hasSuffix(float64Suffix) ? String(name.dropLast(float64Suffix.count)) : name
+      guard isResult(base), !isInsideLayers(base) else { continue }
+      hasResult = true
+      guard let shape = shapes[base] else {
+        throw CheckpointError(.goldenMismatch, tensor: name, "the model gives no such result")
+      }
+      guard golden.shape == shape else {
+        throw CheckpointError(
+          .goldenMismatch, tensor: name, "\(golden.shape), the model gives \(shape)")
       }
     }
-    guard goldens.contains(where: { isResult($0.name) }) else {
+    guard hasResult else {
       throw CheckpointError(.goldenMismatch, "the golden has none of output, h_n, c_n, y")
     }
   }
 
-  /// The recurrent modules that goldens were recorded from, with what stands before their names.
-  private static func parts(
-    of mapping: ParameterMapping, _ goldens: StateDict
-  ) throws(CheckpointError) -> [(prefix: String, part: ModelBlueprint.Part)] {
-    let recurrent = mapping.description.modules.filter { $0.recurrent != nil }
-    var parts: [(prefix: String, part: ModelBlueprint.Part)] = []
-    func add(_ module: String, _ prefix: String) -> Bool {
-      guard let input = goldens[prefix + "input"] else { return false }
-      let part = ModelBlueprint.Part.recurrent(
-        module, embedding: !input.dtype.isFloatingPoint, head: goldens[prefix + "y"] != nil)
-      parts.append((prefix, part))
-      return true
-    }
-    for module in recurrent {
-      if recurrent.count == 1, add(module.name, "") { continue }
-      if !module.name.isEmpty { _ = add(module.name, module.name + ".") }
-    }
-    // A chain of several that was recorded as one.
-    if recurrent.count > 1, goldens["input"] != nil { parts.append(("", .chain)) }
-    guard !recurrent.isEmpty else {
+  /// The parts of a model that goldens were recorded from.
+  /// - Parameter stacks: The recurrent modules that count; nil for all.
+  /// - Throws: `goldenMismatch` when there is none.
+  static func parts(
+    of contents: CheckpointContents, _ mapping: ParameterMapping, _ goldens: StateDict,
+    among stacks: Set<String>? = nil, file: String?
+  ) throws(CheckpointError) -> [GoldenPart] {
+    try mapping.requireComplete()
+    let all = mapping.description.modules.filter { $0.recurrent != nil }
+    guard !all.isEmpty else {
       throw CheckpointError(.goldenMismatch, "the model has no recurrent module to run")
     }
+    var parts: [GoldenPart] = []
+    func add(_ part: ModelBlueprint.Part, _ prefix: String) throws(CheckpointError) {
+      parts.append(
+        GoldenPart(
+          prefix: prefix, blueprint: try ModelBlueprint(contents, mapping, part, file: file)))
+    }
+    for module in all where stacks?.contains(module.name) ?? true {
+      let own = module.name.isEmpty ? [] : [module.name + "."]
+      // Without a prefix they are the only recurrent module's.
+      let prefixes = (all.count == 1 ? [""] : []) + own
+      guard let prefix = prefixes.first(where: { goldens[$0 + "input"] != nil }),
+        let input = goldens[prefix + "input"]
+      else { continue }
+      try add(
+        .recurrent(
+          module.name, embedding: !input.dtype.isFloatingPoint,
+          head: goldens[prefix + "y"] != nil), prefix)
+    }
+    // Or those of a chain of several, which must be all that there is.
+    let isChain = zip(all, all.dropFirst()).allSatisfy { $1.inputs == [$0.name] }
+    if all.count > 1, isChain, stacks.map({ $0.count == all.count }) ?? true,
+      goldens["input"] != nil
+    {
+      try add(.chain, "")
+    }
     guard !parts.isEmpty else {
-      let names = recurrent.map { $0.name.isEmpty ? "input" : "\($0.name).input" }
+      let names = all.map { $0.name.isEmpty || all.count == 1 ? "input" : "\($0.name).input" }
       throw CheckpointError(
         .goldenMismatch, tensor: "input",
-        "the golden has no input of a recurrent module (\(names.joined(separator: ", ")))")
+        "the golden has no input of this model: a tensor called \(names.joined(separator: " or "))")
     }
     return parts
   }
 }
 
-extension ModelBlueprint {
-  /// Runs the model on the inputs of a golden; what goes on inside layers is given where the golden has
-  /// it.
+/// A part of a model that goldens were recorded from.
+struct GoldenPart {
+  /// What stands before their names.
+  let prefix: String
+  let blueprint: ModelBlueprint
+
+  /// Runs the part; what goes on inside layers is given where the goldens have it.
   func results(
-    _ goldens: StateDict, prefix: String, _ precision: Verification.Precision
+    _ goldens: StateDict, _ precision: Verification.Precision
   ) throws(CheckpointError) -> StateDict {
     let allLayers = goldens.contains { Verification.isInsideLayers($0.name) }
     switch precision {
     case .float32:
-      return try SequenceModel(self).evaluate(goldens, prefix: prefix, allLayers: allLayers)
+      return try SequenceModel(blueprint).evaluate(goldens, prefix: prefix, allLayers: allLayers)
     case .reference:
-      return try ReferenceModel(self).evaluate(goldens, prefix: prefix, allLayers: allLayers)
+      return try ReferenceModel(blueprint).evaluate(goldens, prefix: prefix, allLayers: allLayers)
     }
   }
 }
@@ -120,32 +158,36 @@ extension ModelBlueprint {
 extension SequenceModel {
   /// Runs the model on the goldens that its checkpoint carries, and compares with PyTorch's results
   /// within the tolerance that they were sealed with.
+  ///
+  /// The weights are read once more from the checkpoint, module by module.
   /// - Returns: The comparison, every tensor of it passed.
   /// - Throws: `notVerified`, naming the tensors that differ and by how much; `goldenMismatch` when the
   ///   checkpoint carries no golden of this model.
   @discardableResult
   public func selfTest() throws(CheckpointError) -> Verification {
-    var goldens = StateDict()
-    for golden in blueprint.goldens { try goldens.append(golden.read(), named: golden.name) }
-    let names = [""] + blueprint.stacks.map { $0.name + "." }
-    let takesTokens = blueprint.embedding != nil
-    let isFitting = { (prefix: String) in
-      goldens[prefix + "input"].map { $0.dtype.isFloatingPoint != takesTokens } ?? false
-    }
-    guard let prefix = names.first(where: isFitting) else {
+    guard !blueprint.contents.goldens.isEmpty else {
       throw CheckpointError(
         .goldenMismatch, "the checkpoint carries no golden of this model: convert with --golden")
     }
-    let allLayers = goldens.contains { Verification.isInsideLayers($0.name) }
-    let results = try evaluate(goldens, prefix: prefix, allLayers: allLayers)
-    // The file may carry goldens of other models too, and of the single modules of this one.
+    var goldens = StateDict()
+    for golden in blueprint.contents.goldens {
+      try goldens.append(golden.read(), named: golden.name)
+    }
+    let parts = try Verification.parts(
+      of: blueprint.contents, blueprint.mapping, goldens,
+      among: Set(blueprint.stacks.map(\.name)), file: nil)
+    // The checkpoint may carry goldens of other models too.
     var own = StateDict()
     for (name, golden) in goldens {
-      let isOwn = prefix.isEmpty ? !name.contains(".") : name.hasPrefix(prefix)
-      if isOwn || results[name] != nil { own[name] = golden }
+      let isOwn = parts.contains { part in
+        part.prefix.isEmpty
+          ? !name.contains(".") || part.blueprint.stacks.contains { name.hasPrefix($0.name + ".") }
+          : name.hasPrefix(part.prefix)
+      }
+      if isOwn { own[name] = golden }
     }
     let verification = try Verification(
-      results, against: own, tolerance: blueprint.goldenTolerance)
+      parts, goldens: own, tolerance: blueprint.goldenTolerance, precision: .float32)
     let failed = verification.rows.filter { !$0.isPassed }
     guard failed.isEmpty else {
       let words = failed.map { "\($0.name) is off by \($0.largestError) at \($0.position)" }

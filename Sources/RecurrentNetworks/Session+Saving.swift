@@ -51,7 +51,8 @@ extension Session {
       }
       let progress = Progress(rawValue: try reader.integer(UInt32.self, "progress"))
       let batchSize = try reader.length("batch size", as: UInt32.self)
-      guard let progress, batchSize == self.batchSize else {
+      guard let progress else { throw mismatch("an unknown progress") }
+      guard batchSize == self.batchSize else {
         throw mismatch("a batch of \(batchSize), but the session has \(self.batchSize)")
       }
       var states = model.stacks.map { RecurrentState($0.configuration, batchSize: batchSize) }

@@ -73,7 +73,7 @@ public struct Verification: Sendable {
   }
 
   /// What stands behind a name for the same value in float64.
-  private static let float64Suffix = "_f64"
+  static let float64Suffix = "_f64"
 
   /// Compares results with a golden.
   /// - Throws: `goldenMismatch` when the golden has a result that the model does not give, a result of

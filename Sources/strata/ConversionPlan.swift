@@ -6,6 +6,8 @@ struct ConversionPlan {
   private(set) var contents: CheckpointContents
   private(set) var renamed: [Renaming] = []
   private(set) var mapping: ParameterMapping?
+  private var paths = ModulePaths()
+  private var keepsPaths = true
   private var goldenFile: String?
 
   struct Renaming: Encodable {
@@ -27,6 +29,7 @@ struct ConversionPlan {
           "\(other) and \(tensor.name) would both get this name")
       }
       if name != tensor.name { renamed.append(Renaming(from: tensor.name, to: name)) }
+      paths.add(tensor.name, name)
       tensor.name = name
       contents.tensors.append(tensor)
     }
@@ -34,36 +37,15 @@ struct ConversionPlan {
       throw CheckpointError(
         .parameterMissing, file: file, "none of the \(source.tensors.count) tensors is chosen")
     }
-    contents.moduleRecords = source.moduleRecords.compactMap { record in
-      var record = record
-      guard let path = rules.path(for: record.path) else { return nil }
-      record.path = path
-      return record
+    // What speaks of modules stays as it is while their paths do.
+    keepsPaths = rules.isIdentity && renamed.isEmpty
+    guard !keepsPaths else { return }
+    contents.moduleRecords = paths.records(source.moduleRecords)
+    contents.metadata = paths.metadata(source.metadata)
+    contents.modelDescription = try source.modelDescription.flatMap {
+      json throws(CheckpointError) in try paths.description(json)
     }
-    contents.metadata = source.metadata.filter { !NameRules.isModuleFact($0.key) }
-    for (key, value) in source.metadata where NameRules.isModuleFact(key) {
-      guard let fact = rules.moduleFact(key, value) else { continue }
-      contents.metadata[fact.key] = fact.value
-    }
-    if !renamed.isEmpty, let json = source.modelDescription {
-      contents.modelDescription = try Self.renamed(ModelDescription(json: json), rules)
-    }
-  }
-
-  private static func renamed(
-    _ description: ModelDescription, _ rules: NameRules
-  ) throws(CheckpointError) -> String? {
-    var description = description
-    description.modules = description.modules.compactMap { module in
-      guard let name = rules.path(for: module.name) else { return nil }
-      var module = module
-      module.name = name
-      module.inputs = module.inputs.map {
-        $0 == ModelDescription.modelInput ? $0 : rules.path(for: $0) ?? $0
-      }
-      return module
-    }
-    return try description.json
+    setGoldens(source.goldens)
   }
 
   /// Puts a golden file's tensors beside the model.
@@ -71,13 +53,28 @@ struct ConversionPlan {
   mutating func seal(goldensOf path: String) throws(CheckpointError) {
     let reader = try CheckpointReader(contentsOf: path, formats: Strata.formats)
     goldenFile = path
-    contents.goldens = reader.tensors.map {
-      var tensor = $0
-      tensor.name = NameRules.unwrapped($0.name)
-      return tensor
-    }
+    setGoldens(reader.tensors)
     contents.metadata[Verification.Tolerance.metadataKey] =
       try Verification.Tolerance(sealedIn: reader.contents.metadata).sealed
+  }
+
+  /// Takes goldens over, with the paths that their modules have now.
+  private mutating func setGoldens(_ goldens: [StoredTensor]) {
+    contents.goldens = goldens.compactMap { golden in
+      guard !keepsPaths else { return golden }
+      var golden = golden
+      guard let name = paths.golden(golden.name) else {
+        contents.ignored.append("golden \(golden.name), whose module is left out")
+        return nil
+      }
+      golden.name = name
+      return golden
+    }
+  }
+
+  /// The bytes of the state dict.
+  var byteCount: Int {
+    contents.tensors.reduce(0) { $0 + ($1.dtype.map($1.shape.byteCount) ?? 0) }
   }
 
   /// Recognises the modules and writes them down.
@@ -92,10 +89,27 @@ struct ConversionPlan {
     } catch {
       throw MappingFault(first: error, mapping: mapping)
     }
+    if !keepsPaths { dropResultsOfHeads(mapping) }
     if let goldenFile { try checkGoldens(of: goldenFile, options) }
     if isUnchanged, renamed.isEmpty, contents.modelDescription != nil { return }
     contents.modelDescription =
       mapping.description.modules.isEmpty ? nil : try mapping.description.json
+  }
+
+  /// Leaves out results of heads that were left out.
+  private mutating func dropResultsOfHeads(_ mapping: ParameterMapping) {
+    let fed = mapping.description.modules.flatMap { module -> [String] in
+      if case .head = module.kind { return module.inputs }
+      return []
+    }
+    for golden in contents.goldens {
+      let parts = golden.name.split(separator: ".")
+      guard parts.last == "y" || parts.last == "y_f64" else { continue }
+      let module = parts.dropLast().joined(separator: ".")
+      guard module.isEmpty ? fed.isEmpty : !fed.contains(module) else { continue }
+      contents.goldens.removeAll { $0.name == golden.name }
+      contents.ignored.append("golden \(golden.name), whose head is left out")
+    }
   }
 
   /// - Throws: `goldenMismatch` when the goldens are not of this model.
@@ -188,12 +202,9 @@ struct ConversionReport: Encodable {
 
   /// The report for people.
   func words(_ plan: ConversionPlan) -> String {
-    let bytes = plan.contents.tensors.reduce(0) { total, tensor in
-      total + (tensor.dtype.map(tensor.shape.byteCount) ?? 0)
-    }
     var lines = [
       "\(input) (\(from)) → \(output) (\(to)): ".escaped
-        + "\(plan.contents.tensors.count) tensors, \(bytes.byteText)"
+        + "\(plan.contents.tensors.count) tensors, \(plan.byteCount.byteText)"
     ]
     let modules = plan.mapping?.description.modules ?? []
     lines += modules.map { "  \($0.line)" }
@@ -216,7 +227,7 @@ struct ConversionReport: Encodable {
 }
 
 extension ModelDescription.Module {
-  /// One line for people: path, layer, and what feeds it.
+  /// One line for people: path and layer.
   var line: String {
     let what =
       switch kind {

@@ -88,7 +88,9 @@ struct Convert: ParsableCommand {
     if let dtype { try plan.convert(to: dtype) }
     if rejectNonfinite { try plan.rejectNonFinite(file: input) }
 
-    try plan.contents.write(
+    let progress = Progress(bytes: plan.byteCount, options)
+    defer { progress?.end() }
+    try (progress?.watching(plan.contents) ?? plan.contents).write(
       to: output, format: target,
       options: WriteOptions(
         compression: compress ?? (reader.format == target.name ? .asStored : .none),

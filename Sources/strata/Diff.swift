@@ -140,16 +140,18 @@ struct DifferenceReport: Encodable {
       let dtype = try tensor.readableDType()
       let values = try Tensor(dtype: dtype, shape: shape, bytes: piece).doubles()
       let others = try Tensor(dtype: dtype, shape: shape, bytes: counterpart).doubles()
-      for (value, other) in zip(values, others) {
-        // Other bits of NaN, or -0 for 0, are a difference of 0.
+      for (index, (value, other)) in zip(values, others).enumerated() {
+        let element = (index * size)..<((index + 1) * size)
+        guard piece[element] != counterpart[element] else { continue }
+        // Other bits of NaN, or -0 for 0, are a difference of 0. Other bits of an integer are at least 1,
+        // also where float64 cannot tell.
         let isSame = value == other || (value.isNaN && other.isNaN)
-        let difference = isSame ? 0 : abs(value - other)
-        if let tolerance {
-          if isSame || difference <= tolerance.absolute + tolerance.relative * abs(other),
-            other.isFinite || isSame
-          {
-            continue
-          }
+        let difference =
+          isSame ? (dtype.isFloatingPoint ? 0 : 1) : abs(value - other)
+        if let tolerance, other.isFinite || difference == 0,
+          difference <= tolerance.absolute + tolerance.relative * abs(other)
+        {
+          continue
         }
         largest = max(largest ?? 0, difference.isNaN ? .infinity : difference)
       }

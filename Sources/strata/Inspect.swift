@@ -102,7 +102,14 @@ struct InspectionReport: Encodable {
     add(goldens, "golden: ")
 
     var lines = [table.text, ""]
-    let architecture = modules.map(\.line).joined(separator: " → ")
+    // An arrow where a module takes its input from the one before it.
+    var architecture = ""
+    for (index, module) in modules.enumerated() {
+      if index > 0 {
+        architecture += module.inputs == [modules[index - 1].name] ? " → " : "; "
+      }
+      architecture += module.line
+    }
     lines.append(architecture.isEmpty ? "no recurrent module was recognised" : architecture)
     if let fault { lines.append("fault: \(fault)") }
     lines.append("\(parameters) parameters, \(bytes.byteText), format \(format)")

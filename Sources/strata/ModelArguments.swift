@@ -17,7 +17,7 @@ enum ModelArguments {
     if text == "zero" { return .zero }
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     guard parts.count == 3, parts[0] == "normal", let deviation = Double(parts[1]),
-      deviation.isFinite, deviation >= 0, let seed = UInt64(parts[2])
+      Float(deviation).isFinite, deviation >= 0, let seed = UInt64(parts[2])
     else { throw ValidationError("must be zero or normal:SIGMA:SEED") }
     return .normal(deviation: deviation, seed: seed)
   }

@@ -91,48 +91,6 @@ struct NameRules {
     return name
   }
 
-  /// The path of a module in the output: what its parameters' names begin with.
-  func path(for source: String) -> String? {
-    let suffix = ".weight_ih_l0"
-    guard let name = name(for: source.isEmpty ? String(suffix.dropFirst()) : source + suffix) else {
-      return nil
-    }
-    if name == suffix.dropFirst() { return "" }
-    return name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : nil
-  }
-
-  /// Whether metadata speak of modules by their paths: `head`, `encoder.rnn.head_input`.
-  static func isModuleFact(_ key: String) -> Bool {
-    facts.contains(String(key.split(separator: ".").last ?? ""))
-  }
-
-  /// Such metadata with the paths of the output; nil when the module is left out.
-  func moduleFact(_ key: String, _ value: String) -> (key: String, value: String)? {
-    let parts = key.split(separator: ".")
-    let fact = String(parts.last ?? "")
-    let module = parts.dropLast().joined(separator: ".")
-    guard let path = module.isEmpty ? "" : path(for: module) else { return nil }
-    if fact == "chain" { return renamedChain(value).map { (fact, $0) } }
-    let isPath = Self.factsOfPaths.contains(fact) && value != "none"
-    guard let value = isPath ? self.path(for: value) : value else { return nil }
-    return (path.isEmpty ? fact : "\(path).\(fact)", value)
-  }
-
-  private static let factsOfPaths = ["head", "embedding"]
-  private static let facts =
-    factsOfPaths + [
-      "head_input", "head_activation", "nonlinearity", "batch_first", "chain",
-    ]
-
-  /// A JSON array of paths with those of the output; nil when it is none, or a module is left out.
-  private func renamedChain(_ json: String) -> String? {
-    guard let paths = try? CanonicalJSON.decode([String].self, from: json, "chain") else {
-      return nil
-    }
-    let renamed = paths.compactMap { path(for: $0) }
-    return renamed.count == paths.count ? try? CanonicalJSON.encode(renamed) : nil
-  }
-
   /// The name without wrappers, however many and in whatever order.
   static func unwrapped(_ name: String) -> String {
     var name = name[...]

@@ -65,6 +65,11 @@ struct Run: ParsableCommand {
   func run() throws {
     let blueprint = try ModelBlueprint(file: model, module: module)
     let inputs = try Checkpoint(contentsOf: input, formats: Strata.formats).stateDict
+    if chunk != nil, blueprint.isBidirectional {
+      throw CheckpointError(
+        .notStreamable, file: model,
+        "a bidirectional model takes the whole sequence in one call: leave --chunk out")
+    }
     // As goldens of several modules have it: `encoder.rnn.input`.
     let own = blueprint.stacks[0].name + "."
     let prefix = inputs["input"] == nil && inputs[own + "input"] != nil ? own : ""
@@ -81,7 +86,9 @@ struct Run: ParsableCommand {
       }
     } catch {
       throw error.located(
-        file: [.goldenMismatch, .tokenOutOfRange].contains(error.code) ? input : model)
+        file: [.goldenMismatch, .tokenOutOfRange, .notRepresentable].contains(error.code)
+          ? input : model
+      )
     }
     guard let format = Strata.formats.format(forPath: output) else { return }
     try Checkpoint(stateDict: results).contents.write(

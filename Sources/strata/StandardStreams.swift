@@ -26,6 +26,11 @@ enum StandardStreams {
     _ = write(line + "\n", to: STDERR_FILENO)
   }
 
+  /// Writes to standard error without ending the line.
+  static func showProgress(_ text: String) {
+    _ = write(text, to: STDERR_FILENO)
+  }
+
   private static func write(_ text: String, to descriptor: Int32) -> Bool {
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {

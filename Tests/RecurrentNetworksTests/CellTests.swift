@@ -156,7 +156,7 @@ import Testing
     }
   }
 
-  @Test("Cells that do not chain by shape are no stack, even where declared")
+  @Test("Cells that do not chain by shape cannot be declared a stack")
   func noChain() throws {
     var dict = StateDict()
     var generator = SeededGenerator(seed: 54)
@@ -166,7 +166,7 @@ import Testing
     }
     var options = ModelOptions()
     options.cells = .stack
-    expectFault(.ambiguousModel) {
+    expectFault(.shapeMismatch) {
       _ = try SequenceModel(Checkpoint(stateDict: dict), options: options)
     }
   }

@@ -1,0 +1,64 @@
+import Checkpoints
+import Synchronization
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Android)
+  import Android
+#endif
+
+/// How far long work is, on a terminal: a line on standard error that is written anew and wiped at the
+/// end. What is no terminal gets nothing.
+final class Progress: Sendable {
+  /// Work of fewer bytes is over before anybody could read.
+  private static let least = 64 << 20
+
+  private let total: Int
+  private let state = Mutex((done: 0, shown: -1))
+
+  /// Nil where there is nothing to show, or nobody to show it to.
+  init?(bytes total: Int, _ options: OutputOptions) {
+    guard total >= Self.least, !options.quiet, isatty(STDERR_FILENO) == 1 else { return nil }
+    self.total = total
+  }
+
+  /// The contents, telling of every byte of a tensor that is read.
+  func watching(_ contents: CheckpointContents) -> CheckpointContents {
+    var watched = contents
+    watched.tensors = contents.tensors.map { tensor in
+      StoredTensor(
+        name: tensor.name, dtype: tensor.dtype, dtypeName: tensor.dtypeName, shape: tensor.shape,
+        storedByteCount: tensor.storedByteCount, encoding: tensor.encoding, file: nil,
+        contents: WatchedBytes(tensor: tensor, progress: self))
+    }
+    return watched
+  }
+
+  fileprivate func add(_ count: Int) {
+    let percent: Int? = state.withLock { state in
+      state.done += count
+      let percent = min(100, state.done * 100 / total)
+      defer { state.shown = percent }
+      return percent == state.shown ? nil : percent
+    }
+    if let percent { StandardStreams.showProgress("\r\(percent) %") }
+  }
+
+  /// Wipes the line.
+  func end() { StandardStreams.showProgress("\r\u{1B}[K") }
+}
+
+/// The bytes of a tensor, told of as they are read.
+private struct WatchedBytes: TensorBytes {
+  let tensor: StoredTensor
+  let progress: Progress
+
+  func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
+    defer { progress.add(range.count) }
+    return try tensor.bytes(in: range)
+  }
+}
