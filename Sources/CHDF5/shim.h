@@ -79,8 +79,8 @@ static inline herr_t strata_h5_links(hid_t group, strata_h5_visit visit, void *c
   return H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &index, strata_h5_visit_link, &visitor);
 }
 
-// A file that nobody else knows of needs no lock, and a process that was forked while it was written
-// would hold the lock on. The call came with 1.10.7 and 1.12.1.
+// A file that nobody else knows of needs no lock, and a process that was forked while it was
+// written would hold the lock on. The call came with 1.10.7 and 1.12.1.
 static inline herr_t strata_h5_without_locks(hid_t access) {
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
   return H5Pset_file_locking(access, false, true);

@@ -21,8 +21,9 @@ struct ModulePaths {
     return (String(name[..<dot]), String(name[name.index(after: dot)...]))
   }
 
-  /// Metadata with the paths of the output: `head`, `encoder.rnn.head_input`, `chain`. What speaks of
-  /// modules that are left out is left out, other metadata stay.
+  /// Metadata with the paths of the output: `head`, `encoder.rnn.head_input`, `chain`.
+  ///
+  /// What speaks of modules that are left out is left out, other metadata stay.
   func metadata(_ source: [String: String]) -> [String: String] {
     var metadata: [String: String] = [:]
     for (key, value) in source {

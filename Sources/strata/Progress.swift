@@ -11,8 +11,10 @@ import Synchronization
   import Android
 #endif
 
-/// How far long work is, on a terminal: a line on standard error that is written anew and wiped at the
-/// end. What is no terminal gets nothing.
+/// How far long work is, on a terminal: a line on standard error that is written anew and wiped at
+/// the end.
+///
+/// What is no terminal gets nothing.
 final class Progress: Sendable {
   /// Work of fewer bytes is over before anybody could read.
   private static let least = 64 << 20
