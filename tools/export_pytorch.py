@@ -434,8 +434,14 @@ def _run(inner, replica, prefix, args, kwargs):
                 embedded.append((path, original, args[0] if args else kwargs["input"], result))
         return hook
 
+    def cast(module, args, kwargs):
+        # Every parameter is float32 here; a forward that casts for its module's own dtype goes on.
+        return _argument(args, torch.float32), _argument(kwargs, torch.float32)
+
     originals = dict(inner.named_modules())
     for path, module in replica.named_modules():
+        if next(module.parameters(recurse=False), None) is not None:
+            handles.append(module.register_forward_pre_hook(cast, with_kwargs=True))
         make = (on_recurrent if isinstance(module, STACKS + CELLS) else
                 on_linear if isinstance(module, nn.Linear) else
                 on_embedding if isinstance(module, nn.Embedding) else None)
