@@ -87,17 +87,11 @@ public struct Checkpoint: Sendable, Equatable {
   /// Reads every tensor of an open file.
   /// - Throws: what is wrong with a tensor.
   public init(_ reader: CheckpointReader) throws(CheckpointError) {
-    self.init(stateDict: StateDict())
     let contents = reader.contents
-    metadata = contents.metadata
-    moduleRecords = contents.moduleRecords
-    modelDescription = contents.modelDescription
-    for tensor in contents.tensors {
-      try stateDict.append(tensor.read(), named: tensor.name)
-    }
-    for tensor in contents.goldens {
-      try goldens.append(tensor.read(), named: tensor.name)
-    }
+    self.init(
+      stateDict: try StateDict(reading: contents.tensors), metadata: contents.metadata,
+      moduleRecords: contents.moduleRecords, modelDescription: contents.modelDescription,
+      goldens: try StateDict(reading: contents.goldens))
   }
 
   /// The checkpoint as contents that can be written.

@@ -135,6 +135,15 @@ public struct StoredTensor: Sendable {
   }
 }
 
+extension StateDict {
+  /// Reads every tensor.
+  /// - Throws: `duplicateName`, and what is wrong with a tensor.
+  public init(reading tensors: [StoredTensor]) throws(CheckpointError) {
+    self.init()
+    for tensor in tensors { try append(tensor.read(), named: tensor.name) }
+  }
+}
+
 extension Bytes: TensorBytes {
   /// The bytes of `range`, not copied.
   public func bytes(in range: Range<Int>) -> Bytes { self[range] }

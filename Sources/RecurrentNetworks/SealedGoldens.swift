@@ -169,10 +169,7 @@ extension SequenceModel {
       throw CheckpointError(
         .goldenMismatch, "the checkpoint carries no golden of this model: convert with --golden")
     }
-    var goldens = StateDict()
-    for golden in blueprint.contents.goldens {
-      try goldens.append(golden.read(), named: golden.name)
-    }
+    let goldens = try StateDict(reading: blueprint.contents.goldens)
     let parts = try Verification.parts(
       of: blueprint.contents, blueprint.mapping, goldens,
       among: Set(blueprint.stacks.map(\.name)), file: nil)

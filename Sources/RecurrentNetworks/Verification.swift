@@ -1,15 +1,5 @@
 public import Checkpoints
 
-#if canImport(Darwin)
-  internal import Darwin
-#elseif canImport(Glibc)
-  internal import Glibc
-#elseif canImport(Musl)
-  internal import Musl
-#elseif canImport(Android)
-  internal import Android
-#endif
-
 /// A model's results beside a golden's: how far each tensor is off, where, and whether that is within
 /// the tolerance.
 public struct Verification: Sendable {

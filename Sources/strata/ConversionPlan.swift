@@ -117,9 +117,7 @@ struct ConversionPlan {
     of file: String, _ options: ModelOptions
   ) throws(CheckpointError) {
     do {
-      var goldens = StateDict()
-      for golden in contents.goldens { try goldens.append(golden.read(), named: golden.name) }
-      try Verification.check(goldens, fit: contents, options: options)
+      try Verification.check(StateDict(reading: contents.goldens), fit: contents, options: options)
     } catch {
       throw error.located(file: file)
     }

@@ -17,28 +17,14 @@ struct Diff: ParsableCommand {
   @Argument(help: "The other file.")
   var b: String
 
-  @Option(help: ArgumentHelp("Allow this absolute difference.", valueName: "x"))
-  var atol: Double?
-
-  @Option(help: ArgumentHelp("Allow this difference relative to B's value.", valueName: "x"))
-  var rtol: Double?
+  @OptionGroup var tolerance: ToleranceOptions
 
   @OptionGroup var options: OutputOptions
-
-  func validate() throws {
-    for (name, value) in [("--atol", atol), ("--rtol", rtol)] {
-      guard let value else { continue }
-      guard value >= 0, value.isFinite else {
-        throw ValidationError("\(name) must be a number of at least 0")
-      }
-    }
-  }
 
   func run() throws {
     let first = try CheckpointReader(contentsOf: a, formats: Strata.formats)
     let second = try CheckpointReader(contentsOf: b, formats: Strata.formats)
-    let tolerance = atol == nil && rtol == nil ? nil : (absolute: atol ?? 0, relative: rtol ?? 0)
-    let report = try DifferenceReport(first.tensors, second.tensors, tolerance)
+    let report = try DifferenceReport(first.tensors, second.tensors, tolerance.given)
     try Output(options).report(report) { report.words }
     if !report.equal { throw ExitCode(1) }
   }

@@ -1,16 +1,6 @@
 import Checkpoints
 import Synchronization
 
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Android)
-  import Android
-#endif
-
 /// How far long work is, on a terminal: a line on standard error that is written anew and wiped at
 /// the end.
 ///
@@ -24,7 +14,7 @@ final class Progress: Sendable {
 
   /// Nil where there is nothing to show, or nobody to show it to.
   init?(bytes total: Int, _ options: OutputOptions) {
-    guard total >= Self.least, !options.quiet, isatty(STDERR_FILENO) == 1 else { return nil }
+    guard total >= Self.least, !options.quiet, StandardStreams.errorIsTerminal else { return nil }
     self.total = total
   }
 

@@ -26,6 +26,9 @@ enum StandardStreams {
     _ = write(line + "\n", to: STDERR_FILENO)
   }
 
+  /// Whether a person sees standard error.
+  static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
   /// Writes to standard error without ending the line.
   static func showProgress(_ text: String) {
     _ = write(text, to: STDERR_FILENO)

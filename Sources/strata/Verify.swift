@@ -20,11 +20,7 @@ struct Verify: ParsableCommand {
   @Argument(help: "The golden; the model's own when left out.")
   var golden: String?
 
-  @Option(help: ArgumentHelp("Allow this absolute error.", valueName: "x"))
-  var atol: Double?
-
-  @Option(help: ArgumentHelp("Allow this error relative to the golden's value.", valueName: "x"))
-  var rtol: Double?
+  @OptionGroup var tolerance: ToleranceOptions
 
   @Option(
     help: "The arithmetic: float32 (the kernels) or reference (float64).",
@@ -33,39 +29,30 @@ struct Verify: ParsableCommand {
 
   @OptionGroup var options: OutputOptions
 
-  func validate() throws {
-    for (name, value) in [("--atol", atol), ("--rtol", rtol)] {
-      guard let value else { continue }
-      guard value >= 0, value.isFinite else {
-        throw ValidationError("\(name) must be a number of at least 0")
-      }
-    }
-  }
-
   func run() throws {
     let reader = try CheckpointReader(contentsOf: model, formats: Strata.formats)
     let (goldens, file) = try goldens(reader)
     let verification: Verification
     do {
       verification = try Verification(
-        reader.contents, goldens: goldens, tolerance: tolerance(reader.contents),
+        reader.contents, goldens: goldens, tolerance: tolerance(for: reader.contents),
         precision: precision, file: model)
     } catch {
       throw error.located(
         file: [.goldenMismatch, .tokenOutOfRange].contains(error.code) ? file : model)
     }
     let report = VerificationReport(
-      verification, isGiven: atol != nil || rtol != nil,
+      verification, isGiven: tolerance.given != nil,
       assumed: Assumed.list(verification.assumptions, precision))
     try Output(options).report(report) { report.words }
     if !verification.isPassed { throw ExitCode(1) }
   }
 
   private func tolerance(
-    _ contents: CheckpointContents
+    for contents: CheckpointContents
   ) throws(CheckpointError) -> Verification.Tolerance {
-    if atol != nil || rtol != nil {
-      return .elementwise(absolute: atol ?? 0, relative: rtol ?? 0)
+    if let given = tolerance.given {
+      return .elementwise(absolute: given.absolute, relative: given.relative)
     }
     return golden == nil ? try Verification.Tolerance(sealedIn: contents.metadata) : .standard
   }
@@ -90,11 +77,7 @@ struct Verify: ParsableCommand {
         .goldenMismatch, file: model,
         "the model carries no golden: name a golden file, or convert with --golden")
     }
-    var goldens = StateDict()
-    for tensor in reader.contents.goldens {
-      try goldens.append(tensor.read(), named: tensor.name)
-    }
-    return (goldens, model)
+    return (try StateDict(reading: reader.contents.goldens), model)
   }
 }
 
