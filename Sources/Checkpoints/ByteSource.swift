@@ -64,6 +64,23 @@ public struct ByteSource: Sendable {
     }
   }
 
+  /// The file called `name` in the same directory, opened as this one was.
+  ///
+  /// Whether the name may be trusted is the caller's concern.
+  /// - Throws: `fileNotFound`, `notAFile`, `notReadable`.
+  func sibling(_ name: String) throws(CheckpointError) -> ByteSource {
+    guard let path else {
+      throw CheckpointError(
+        .fileNotFound, "the content stands in memory and names another file, \(name)")
+    }
+    let directory = path.lastIndex(of: "/").map { path[...$0] } ?? ""
+    let sibling = String(directory) + name
+    if case .memory = origin {
+      return try ByteSource(mappingImmutableFileAt: sibling, checksData: checksData)
+    }
+    return try ByteSource(contentsOf: sibling)
+  }
+
   /// The first bytes, at most `count` of them: what a format is recognised by.
   /// - Throws: `notReadable`.
   public func prefix(_ count: Int) throws(CheckpointError) -> Bytes {

@@ -33,32 +33,36 @@ public struct Checkpoint: Sendable, Equatable {
   /// happens to the file afterwards does not matter.
   /// - Throws: `fileNotFound`, `notAFile`, `notReadable`, `unknownFormat`, or what is wrong inside.
   public init(
-    contentsOf path: String, formats: [any CheckpointFormat] = .builtIn
+    contentsOf path: String, formats: [any CheckpointFormat] = .builtIn,
+    options: ReadOptions = ReadOptions()
   ) throws(CheckpointError) {
-    try self.init(CheckpointReader(contentsOf: path, formats: formats))
+    try self.init(CheckpointReader(contentsOf: path, formats: formats, options: options))
   }
 
   /// Loads the file at a file URL, as `init(contentsOf:formats:)` with its path.
   public init(
-    contentsOf url: URL, formats: [any CheckpointFormat] = .builtIn
+    contentsOf url: URL, formats: [any CheckpointFormat] = .builtIn,
+    options: ReadOptions = ReadOptions()
   ) throws(CheckpointError) {
-    try self.init(contentsOf: url.path, formats: formats)
+    try self.init(contentsOf: url.path, formats: formats, options: options)
   }
 
   /// Loads a file's bytes from memory and checks every checksum.
   /// - Throws: `unknownFormat`, or what is wrong inside.
   public init(
-    _ data: Data, formats: [any CheckpointFormat] = .builtIn
+    _ data: Data, formats: [any CheckpointFormat] = .builtIn,
+    options: ReadOptions = ReadOptions()
   ) throws(CheckpointError) {
-    try self.init(CheckpointReader(ByteSource(Bytes(data)), formats: formats))
+    try self.init(CheckpointReader(ByteSource(Bytes(data)), formats: formats, options: options))
   }
 
   /// Loads a file's bytes from memory and checks every checksum.
   /// - Throws: `unknownFormat`, or what is wrong inside.
   public init(
-    _ bytes: [UInt8], formats: [any CheckpointFormat] = .builtIn
+    _ bytes: [UInt8], formats: [any CheckpointFormat] = .builtIn,
+    options: ReadOptions = ReadOptions()
   ) throws(CheckpointError) {
-    try self.init(CheckpointReader(ByteSource(Bytes(bytes)), formats: formats))
+    try self.init(CheckpointReader(ByteSource(Bytes(bytes)), formats: formats, options: options))
   }
 
   /// How much of a mapped file is checked before it is used.

@@ -15,6 +15,9 @@ public struct CheckpointContents: Sendable {
   public var modelDescription: String?
   /// Objects of the file that are not carried along.
   public var ignored: [String]
+  /// The state dicts of a nested file, whose tensors bear their whole paths as names; empty for a file
+  /// that has no nesting.
+  public var stateDicts: [NestedStateDict] = []
 
   /// Puts contents together.
   public init(
@@ -34,9 +37,78 @@ public struct CheckpointContents: Sendable {
     tensors.first { $0.name == name }
   }
 
+  /// The contents with one state dict alone, its path removed from every name.
+  ///
+  /// What stands beside it is ignored, and told.
+  /// - Throws: `ambiguousModel` when several qualify and none is chosen, `parameterMissing` when nothing
+  ///   stands at the path.
+  public func choosing(
+    _ choice: ReadOptions.StateDictChoice
+  ) throws(CheckpointError) -> CheckpointContents {
+    let path: String
+    switch choice {
+    case .everything: return self
+    case .at(let chosen): path = chosen
+    case .only:
+      guard let only = stateDicts.first else { return self }
+      guard stateDicts.count == 1 else {
+        throw CheckpointError(
+          .ambiguousModel,
+          "the file holds several state dicts, choose one with --key: "
+            + stateDicts.map(\.description).joined(separator: ", "))
+      }
+      path = only.path
+    }
+    guard !path.isEmpty else { return self }
+    let start = path.hasSuffix(".") ? path : path + "."
+    var chosen = self
+    chosen.stateDicts = []
+    chosen.tensors = tensors.compactMap { $0.removingPrefix(start) }
+    guard !chosen.tensors.isEmpty else {
+      let places = stateDicts.map(\.description).joined(separator: ", ")
+      throw CheckpointError(
+        .parameterMissing, tensor: path,
+        "no tensor stands below this path"
+          + (places.isEmpty ? "" : "; there are state dicts at \(places)"))
+    }
+    chosen.moduleRecords = moduleRecords.compactMap { record in
+      guard record.path == path || record.path.hasPrefix(start) else { return nil }
+      var record = record
+      record.path = String(record.path.dropFirst(start.count))
+      return record
+    }
+    let others = tensors.count - chosen.tensors.count
+    if others > 0 { chosen.ignored.append("\(others) tensors beside \(path)") }
+    return chosen
+  }
+
   /// Checks every stored byte of every tensor.
   public func verify() throws(CheckpointError) {
     for tensor in tensors { try tensor.verify() }
     for tensor in goldens { try tensor.verify() }
+  }
+}
+
+/// A mapping of names to tensors inside a nested file.
+public struct NestedStateDict: Hashable, Sendable {
+  /// Where it stands: keys joined by dots; empty for the whole file.
+  public var path: String
+  /// How many tensors it holds.
+  public var tensorCount: Int
+  /// The bytes of its tensors.
+  public var byteCount: Int
+
+  /// Describes a mapping.
+  public init(path: String, tensorCount: Int, byteCount: Int) {
+    self.path = path
+    self.tensorCount = tensorCount
+    self.byteCount = byteCount
+  }
+}
+
+extension NestedStateDict: CustomStringConvertible {
+  /// Path and size, `state_dict (12 tensors, 3456 bytes)`.
+  public var description: String {
+    "\(path.isEmpty ? "the root" : path) (\(tensorCount) tensors, \(byteCount) bytes)"
   }
 }

@@ -124,6 +124,48 @@ extension CheckpointError.Code {
   /// A value cannot be converted without becoming another one.
   public static let notRepresentable = Self(rawValue: "notRepresentable")
 
+  // Text headers: safetensors, npy, JSON.
+
+  /// The length of a header lies outside the file or above the limit.
+  public static let headerLength = Self(rawValue: "headerLength")
+  /// A header is not written as its format demands.
+  public static let headerInvalid = Self(rawValue: "headerInvalid")
+  /// Something is nested deeper, or is more, than is allowed.
+  public static let nestingLimit = Self(rawValue: "nestingLimit")
+  /// Begin and end of a tensor contradict each other or the file.
+  public static let offsetInvalid = Self(rawValue: "offsetInvalid")
+  /// Tensors overlap, or leave bytes that belong to none.
+  public static let coverage = Self(rawValue: "coverage")
+  /// More tensors than any model has.
+  public static let tensorLimit = Self(rawValue: "tensorLimit")
+  /// An array of Python objects.
+  public static let objectArray = Self(rawValue: "objectArray")
+  /// A name that would lead out of its directory.
+  public static let unsafePath = Self(rawValue: "unsafePath")
+
+  // Zip archives and pickles.
+
+  /// Two entries of an archive have one name.
+  public static let duplicateEntry = Self(rawValue: "duplicateEntry")
+  /// An archive can be read in two ways.
+  public static let zipAmbiguous = Self(rawValue: "zipAmbiguous")
+  /// An archive needs a method or a feature that is not read.
+  public static let zipUnsupported = Self(rawValue: "zipUnsupported")
+  /// A pickle names an object of a dangerous module.
+  public static let forbiddenGlobal = Self(rawValue: "forbiddenGlobal")
+  /// A pickle asks for what no checkpoint needs.
+  public static let forbiddenOpcode = Self(rawValue: "forbiddenOpcode")
+  /// A pickle does to an object what its type does not allow.
+  public static let pickleTypeError = Self(rawValue: "pickleTypeError")
+  /// A pickle is no program that runs to its end.
+  public static let pickleMalformed = Self(rawValue: "pickleMalformed")
+  /// Offset, shape and strides of a tensor leave its storage.
+  public static let strideOutOfRange = Self(rawValue: "strideOutOfRange")
+  /// The byte order that a file names is none.
+  public static let byteorderInvalid = Self(rawValue: "byteorderInvalid")
+  /// A variant that is not read; the reason names it and the way out.
+  public static let unsupportedVariant = Self(rawValue: "unsupportedVariant")
+
   // Networks.
 
   /// A parameter's shape is not the one that its module needs.

@@ -10,7 +10,9 @@ public protocol CheckpointFormat: Sendable {
 
   /// Parses and validates the whole directory, but reads no tensor.
   /// - Throws: what is wrong with the file.
-  func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents
+  func open(
+    _ source: ByteSource, options: ReadOptions
+  ) throws(CheckpointError) -> CheckpointContents
 
   /// What of `contents` files of this format cannot hold, in words; it is left out.
   func dropped(from contents: CheckpointContents) -> [String]
@@ -22,6 +24,45 @@ public protocol CheckpointFormat: Sendable {
   func write(
     _ contents: CheckpointContents, to file: borrowing AtomicFile, options: WriteOptions
   ) throws(CheckpointError) -> [UInt32]
+}
+
+extension CheckpointFormat {
+  /// Opens a source, leaving every choice as it usually is.
+  public func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
+    try open(source, options: ReadOptions())
+  }
+}
+
+/// How a file is read, where its format leaves a choice.
+public struct ReadOptions: Hashable, Sendable {
+  /// What elements of two bytes without a type are (`|V2` in the header of a npy file).
+  public enum NPZVoid2: String, Sendable, CaseIterable {
+    /// Nothing that is known: the tensor is refused by name.
+    case refuse
+    /// bfloat16, as `ml_dtypes` leaves it behind.
+    case bf16
+  }
+
+  /// Which of the state dicts of a nested file is meant.
+  public enum StateDictChoice: Hashable, Sendable {
+    /// The only one; several are an error that lists them.
+    case only
+    /// The tensors below a path, `state_dict` or `a.b.c`, in whatever format.
+    case at(String)
+    /// Every tensor of the file, under its whole path.
+    case everything
+  }
+
+  /// What elements of two bytes without a type are.
+  public var npzVoid2: NPZVoid2
+  /// Which of the state dicts of a nested file is meant.
+  public var stateDict: StateDictChoice
+
+  /// Chooses how a file is read.
+  public init(npzVoid2: NPZVoid2 = .refuse, stateDict: StateDictChoice = .only) {
+    self.npzVoid2 = npzVoid2
+    self.stateDict = stateDict
+  }
 }
 
 /// How a file is written.
@@ -50,6 +91,11 @@ public struct WriteOptions: Sendable {
   public var hdf5Layout: HDF5Layout
   /// Whether an existing target is replaced.
   public var replacesExisting: Bool
+  /// How npz and npy files hold bfloat16: not at all, or as elements of two bytes without a type.
+  public var npzVoid2: ReadOptions.NPZVoid2
+  /// The most bytes of tensors that one file takes where a format spreads a checkpoint over several;
+  /// nil for one file.
+  public var shardSize: Int?
 
   /// Whether a tensor is deflated.
   package func deflates(_ tensor: StoredTensor) -> Bool {
@@ -63,11 +109,14 @@ public struct WriteOptions: Sendable {
   /// Chooses how a file is written.
   public init(
     compression: Compression = .none, hdf5Layout: HDF5Layout = .flat,
-    replacesExisting: Bool = false
+    replacesExisting: Bool = false, npzVoid2: ReadOptions.NPZVoid2 = .refuse,
+    shardSize: Int? = nil
   ) {
     self.compression = compression
     self.hdf5Layout = hdf5Layout
     self.replacesExisting = replacesExisting
+    self.npzVoid2 = npzVoid2
+    self.shardSize = shardSize
   }
 }
 

@@ -12,21 +12,24 @@ public struct CheckpointReader: Sendable {
   public let contents: CheckpointContents
 
   /// Opens a file of any of `formats`, recognised by its content.
-  /// - Throws: `fileNotFound`, `notAFile`, `notReadable`, `unknownFormat`, or what is wrong inside.
+  /// - Throws: `fileNotFound`, `notAFile`, `notReadable`, `unknownFormat`, or what is wrong inside;
+  ///   `ambiguousModel` when the file holds several state dicts and `options` choose none of them.
   public init(
-    contentsOf path: String, formats: [any CheckpointFormat] = .builtIn
+    contentsOf path: String, formats: [any CheckpointFormat] = .builtIn,
+    options: ReadOptions = ReadOptions()
   ) throws(CheckpointError) {
-    try self.init(ByteSource(contentsOf: path), formats: formats)
+    try self.init(ByteSource(contentsOf: path), formats: formats, options: options)
   }
 
   /// Opens bytes of any of `formats`, recognised by their content.
-  /// - Throws: `unknownFormat`, or what is wrong inside.
+  /// - Throws: `unknownFormat`, or what is wrong inside; `ambiguousModel` as above.
   public init(
-    _ source: ByteSource, formats: [any CheckpointFormat] = .builtIn
+    _ source: ByteSource, formats: [any CheckpointFormat] = .builtIn,
+    options: ReadOptions = ReadOptions()
   ) throws(CheckpointError) {
     let format = try formats.format(of: source)
     do {
-      self.contents = try format.open(source)
+      self.contents = try format.open(source, options: options).choosing(options.stateDict)
     } catch {
       throw error.located(file: source.path)
     }

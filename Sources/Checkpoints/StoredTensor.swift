@@ -42,15 +42,18 @@ public struct StoredTensor: Sendable {
   public let encoding: String
 
   private let contents: any TensorBytes
+  /// Why the tensor cannot be read, where more is known than that its code is unknown.
+  private let refusal: CheckpointError?
   /// The file, for errors.
   private let file: String?
 
   /// Describes a tensor.
   ///
-  /// `dtypeName` is needed where `dtype` is nil.
+  /// `dtypeName` is needed where `dtype` is nil, and `refusal` says there why the tensor cannot be read
+  /// and what to do instead.
   public init(
     name: String, dtype: DType?, dtypeName: String? = nil, shape: Shape, storedByteCount: Int,
-    encoding: String, file: String?, contents: any TensorBytes
+    encoding: String, file: String?, contents: any TensorBytes, refusal: CheckpointError? = nil
   ) {
     self.name = name
     self.dtype = dtype
@@ -60,6 +63,7 @@ public struct StoredTensor: Sendable {
     self.encoding = encoding
     self.file = file
     self.contents = contents
+    self.refusal = refusal
   }
 
   /// A tensor in memory.
@@ -70,14 +74,23 @@ public struct StoredTensor: Sendable {
   }
 
   /// The dtype of a tensor that is to be read.
-  /// - Throws: `encodingUnsupported` when this version cannot read it.
+  /// - Throws: why this version cannot read it, `encodingUnsupported` for an unknown code.
   public func readableDType() throws(CheckpointError) -> DType {
     guard let dtype else {
+      if let refusal { throw refusal.located(file: file, tensor: name) }
       throw CheckpointError(
         .encodingUnsupported, file: file, tensor: name,
         "\(dtypeName) stored as \(encoding) is unknown to this version")
     }
     return dtype
+  }
+
+  /// The tensor under the rest of its name; nil when the name does not begin so.
+  func removingPrefix(_ prefix: String) -> StoredTensor? {
+    guard name.hasPrefix(prefix), name.utf8.count > prefix.utf8.count else { return nil }
+    var tensor = self
+    tensor.name = String(name.dropFirst(prefix.count))
+    return tensor
   }
 
   /// The decoded bytes of `range`.

@@ -25,8 +25,6 @@ extension CheckpointError.Code {
   public static let extentOutOfFile = Self(rawValue: "extentOutOfFile")
   /// A group is reached by more than one path.
   public static let groupCycle = Self(rawValue: "groupCycle")
-  /// Groups are nested too deeply, or hold too many links.
-  public static let nestingLimit = Self(rawValue: "nestingLimit")
   /// An attribute is malformed.
   public static let attributeInvalid = Self(rawValue: "attributeInvalid")
   /// The file is open elsewhere for writing, or marked so.

@@ -8,7 +8,9 @@ extension HDF5Format {
   /// else sorted by name with numbers in names counted as numbers.
   /// - Throws: `hdf5Invalid`, `truncated`, `softLink`, `typeNotAllowed` and the other codes that
   ///   this module adds, each with the object's name and the way out.
-  public func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
+  public func open(
+    _ source: ByteSource, options: ReadOptions
+  ) throws(CheckpointError) -> CheckpointContents {
     guard try recognizes(source) else {
       throw CheckpointError(
         source.count < 8 ? .truncated : .badMagic, file: source.path, offset: 0,

@@ -136,8 +136,10 @@ private struct ForcedFormat: CheckpointFormat {
 
   func recognizes(_ source: ByteSource) -> Bool { true }
 
-  func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
-    try base.open(source)
+  func open(
+    _ source: ByteSource, options: ReadOptions
+  ) throws(CheckpointError) -> CheckpointContents {
+    try base.open(source, options: options)
   }
 
   func dropped(from contents: CheckpointContents) -> [String] { base.dropped(from: contents) }

@@ -180,8 +180,10 @@ struct AtomicFileTests {
       let name = "lying"
       let fileExtensions: [String] = []
       func recognizes(_ source: ByteSource) -> Bool { true }
-      func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
-        try StrataFormat().open(source)
+      func open(
+        _ source: ByteSource, options: ReadOptions
+      ) throws(CheckpointError) -> CheckpointContents {
+        try StrataFormat().open(source, options: options)
       }
       func dropped(from contents: CheckpointContents) -> [String] { [] }
       func write(

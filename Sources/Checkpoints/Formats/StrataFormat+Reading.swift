@@ -1,7 +1,9 @@
 extension StrataFormat {
   /// Parses and validates header and directory; reads no tensor.
   /// - Throws: the codes that the specification names.
-  public func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
+  public func open(
+    _ source: ByteSource, options: ReadOptions
+  ) throws(CheckpointError) -> CheckpointContents {
     let header = try Header(source)
     let range = Self.headerSize..<(Self.headerSize + header.directoryLength)
     let bytes = try source.bytes(in: range)
