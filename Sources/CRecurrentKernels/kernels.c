@@ -16,29 +16,100 @@
 #define STRATA_CONCAT(a, b) STRATA_CONCAT_(a, b)
 #define STRATA_NAME(x) STRATA_CONCAT(x, STRATA_SET)
 
-#define STRATA_KERNELS(set)                                                  \
-  static const strata_kernels kernels_##set = {#set, run_layer_##set, run_linear_##set, \
-                                               activate_##set}
+// The kinds of kernels. A matrix is a layer without state, activation and lengths.
+typedef enum kernel {
+  RNN_TANH = STRATA_RNN_TANH,
+  RNN_RELU = STRATA_RNN_RELU,
+  LSTM = STRATA_LSTM,
+  GRU = STRATA_GRU,
+  LINEAR,
+} kernel;
 
+#define GATES(kind) ((kind) == LSTM ? 4 : (kind) == GRU ? 3 : 1)
+#define ACCUMULATORS(kind) ((kind) == LSTM || (kind) == GRU ? 4 : 1)
+// Floats of weights for each unit.
+#define UNIT_SIZE(kind, layer) \
+  (ACCUMULATORS(kind) + GATES(kind) * ((layer)->input_size + (layer)->state_size))
+#define PADDED(size) (((size) + STRATA_PANEL - 1) / STRATA_PANEL * STRATA_PANEL)
+
+// What a pass over the panels does: the terms of the input into memory, the state's on top of
+// those, or both at once.
+typedef enum part { INPUT, STATE, BOTH } part;
+
+// The rows of lanes, or of lanes at several steps, that go through the panels together.
+typedef struct rows {
+  size_t count;
+  const float *input[STRATA_ROWS];
+  float *terms[STRATA_ROWS];
+  const float *hidden[STRATA_ROWS];
+  float *cell[STRATA_ROWS];
+  float *next[STRATA_ROWS];
+  float *cells[STRATA_ROWS];
+  float *gates[STRATA_ROWS];
+} rows;
+
+size_t strata_terms_size(const strata_layer *layer) {
+  return ACCUMULATORS((kernel)layer->cell) * PADDED(layer->hidden_size);
+}
+
+#define SWAP(type, a, b) \
+  do {                   \
+    type swapped = a;    \
+    a = b;               \
+    b = swapped;         \
+  } while (0)
+
+// Products are summed in blocks of so many; Arithmetic.md says why.
+#ifndef BLOCK
+#define BLOCK 64
+#endif
+
+// Weights of more bytes come from outer caches: they are asked for so many floats ahead.
+#define IS_FAR(kind, layer) (UNIT_SIZE(kind, layer) * (layer)->hidden_size * 4 > (256 << 10))
+#ifndef AHEAD
+#define AHEAD 512
+#endif
+
+#define STRATA_KERNELS(set)                                                              \
+  static const strata_kernels kernels_##set = {#set, run_layer_##set, run_linear_##set, \
+                                               run_chain_##set, activate_##set}
+
+// 16 vectors of 4 and no fused multiply-add, or arm64's 32 with it.
+#if defined(__FMA__) || defined(__aarch64__)
+#define STRATA_HAS_FMA 1
+#else
+#define STRATA_HAS_FMA 0
+#endif
 #define STRATA_SET portable
+#define TILE 6
 #include "body.h"
 #undef STRATA_SET
+#undef TILE
+#undef STRATA_HAS_FMA
 STRATA_KERNELS(portable);
 
 #if defined(__x86_64__)
 
+#define STRATA_HAS_FMA 1
+
+// 16 vectors of 8: an accumulator takes two.
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define STRATA_SET avx2
+#define TILE 6
 #include "body.h"
 #undef STRATA_SET
+#undef TILE
 #pragma clang attribute pop
 STRATA_KERNELS(avx2);
 
+// 32 vectors of 16.
 #pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,fma"))), \
                              apply_to = function)
 #define STRATA_SET avx512
+#define TILE 24
 #include "body.h"
 #undef STRATA_SET
+#undef TILE
 #pragma clang attribute pop
 STRATA_KERNELS(avx512);
 

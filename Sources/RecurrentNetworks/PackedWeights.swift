@@ -10,20 +10,37 @@ struct PackedWeights: Sendable {
   private init(bytes: Bytes) { self.bytes = bytes }
 
   private static let panel = Int(STRATA_PANEL)
-
-  /// The number of panels that hold this many outputs.
-  private static func panels(_ outputs: Int) -> Int { (outputs + panel - 1) / panel }
+  private static let halfPanel = Int(STRATA_HALF_PANEL)
 
   /// The length of a row of state in which panels are written whole.
-  static func padded(_ size: Int) -> Int { panels(size) * panel }
+  static func padded(_ size: Int) -> Int { (size + panel - 1) / panel * panel }
 
-  /// Calls `body` with the packed floats.
-  func withFloats<Result>(_ body: (UnsafePointer<Float>) -> Result) -> Result {
+  /// Where a panel begins, in units, and how wide it is.
+  private struct Panel {
+    let start: Int
+    let width: Int
+
+    /// The panel that holds a unit of so many.
+    init(of unit: Int, in units: Int) {
+      start = unit / panel * panel
+      width = units - start > halfPanel ? panel : halfPanel
+    }
+  }
+
+  /// All outputs of the panels that hold so many.
+  private static func paddedOutputs(_ outputs: Int) -> Int {
+    let last = Panel(of: outputs - 1, in: outputs)
+    return last.start + last.width
+  }
+
+  /// The packed floats, which live as long as this does.
+  @unsafe
+  var floats: UnsafePointer<Float> {
     unsafe bytes.withUnsafeBytes { buffer in
       guard let base = unsafe buffer.assumingMemoryBound(to: Float.self).baseAddress else {
         preconditionFailure("a layer without weights")
       }
-      return unsafe body(base)
+      return unsafe base
     }
   }
 
@@ -43,44 +60,51 @@ struct PackedWeights: Sendable {
     let state = configuration.stateSize
     let places = blueprint.convention.places(of: kind)
     let accumulators = kind == .gru ? 4 : gates
-    let floats = panel * (accumulators + (input + state) * gates)
+    // Floats for each unit.
+    let floats = accumulators + (input + state) * gates
+    // A GRU's state adds to r, z and its own n, so that accumulators stand side by side either way.
+    let inputGates = kind == .gru ? [2, 0, 1] : Array(0..<gates)
 
     func parameter(_ kind: ParameterName.Kind) throws(CheckpointError) -> [Float]? {
       try blueprint.parameter(kind, of: stack, layer: layer, direction)?.floats()
     }
-    return try packed(floats: panels(hidden) * floats) { packed throws(CheckpointError) in
+    return try packed(floats: paddedOutputs(hidden) * floats) { packed throws(CheckpointError) in
       let inputBias = try parameter(.inputBias)
       let hiddenBias = try parameter(.hiddenBias)
       for unit in 0..<hidden {
-        let start = unit / panel * floats + unit % panel
-        for gate in 0..<gates {
+        let panel = Panel(of: unit, in: hidden)
+        let start = panel.start * floats + unit - panel.start
+        for (column, gate) in inputGates.enumerated() {
           let row = places[gate] * hidden + unit
           let first = inputBias?[row] ?? 0
           let second = hiddenBias?[row] ?? 0
           if kind == .gru, gate == 2 {
-            packed[start + 2 * panel] = first
-            packed[start + 3 * panel] = second
+            packed[start] = first
+            packed[start + 3 * panel.width] = second
           } else {
-            packed[start + gate * panel] = first + second
+            packed[start + column * panel.width] = first + second
           }
         }
       }
       func pack(
-        _ weight: [Float]?, columns: Int, behind offset: Int
+        _ weight: [Float]?, columns: Int, of gateOrder: [Int], behind offset: Int
       ) {
         guard let weight else { preconditionFailure("a layer without its weights") }
         for unit in 0..<hidden {
-          let start = unit / panel * floats + unit % panel + offset * panel
-          for gate in 0..<gates {
+          let panel = Panel(of: unit, in: hidden)
+          let start = panel.start * floats + unit - panel.start + offset * panel.width
+          for (place, gate) in gateOrder.enumerated() {
             let row = (places[gate] * hidden + unit) * columns
             for column in 0..<columns {
-              packed[start + (column * gates + gate) * panel] = weight[row + column]
+              packed[start + (column * gates + place) * panel.width] = weight[row + column]
             }
           }
         }
       }
-      pack(try parameter(.inputWeight), columns: input, behind: accumulators)
-      pack(try parameter(.hiddenWeight), columns: state, behind: accumulators + input * gates)
+      pack(try parameter(.inputWeight), columns: input, of: inputGates, behind: accumulators)
+      pack(
+        try parameter(.hiddenWeight), columns: state, of: Array(0..<gates),
+        behind: accumulators + input * gates)
     }
   }
 
@@ -88,13 +112,32 @@ struct PackedWeights: Sendable {
   static func linear(
     _ weight: [Float], bias: [Float]?, rows: Int, columns: Int
   ) -> PackedWeights {
-    let floats = panel * (1 + columns)
-    return packed(floats: panels(rows) * floats) { packed in
+    let floats = 1 + columns
+    return packed(floats: paddedOutputs(rows) * floats) { packed in
       for row in 0..<rows {
-        let start = row / panel * floats + row % panel
+        let panel = Panel(of: row, in: rows)
+        let start = panel.start * floats + row - panel.start
         packed[start] = bias?[row] ?? 0
         for column in 0..<columns {
-          packed[start + (1 + column) * panel] = weight[row * columns + column]
+          packed[start + (1 + column) * panel.width] = weight[row * columns + column]
+        }
+      }
+    }
+  }
+
+  /// Packs the matrix of a head: one of few rows stays as it is.
+  static func head(
+    _ weight: [Float], bias: [Float]?, rows: Int, columns: Int
+  ) -> PackedWeights {
+    guard rows < Int(STRATA_FEW_ROWS) else {
+      return linear(weight, bias: bias, rows: rows, columns: columns)
+    }
+    let stride = padded(columns)
+    return packed(floats: rows * (stride + 1)) { packed in
+      for row in 0..<rows {
+        packed[rows * stride + row] = bias?[row] ?? 0
+        for column in 0..<columns {
+          packed[row * stride + column] = weight[row * columns + column]
         }
       }
     }

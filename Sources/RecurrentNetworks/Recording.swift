@@ -46,6 +46,13 @@ public struct LayerRecording: Hashable, Sendable {
   public let gates: [Float]
 }
 
+/// Where what goes on inside a layer is put.
+@unsafe
+struct InsideRows {
+  let cells: Rows?
+  let gates: Rows?
+}
+
 /// Takes down what goes on inside layers while they run.
 final class LayerRecorder {
   private let model: SequenceModel
@@ -109,10 +116,10 @@ final class LayerRecorder {
   @unsafe
   func inside(
     _ stack: Int, _ layer: Int, _ direction: ParameterName.Direction, from step: Int
-  ) -> StackMemory.Inside {
+  ) -> InsideRows {
     let slot = slot(stack, layer, direction)
     let configuration = model.stacks[stack].configuration
-    return unsafe StackMemory.Inside(
+    return unsafe InsideRows(
       cells: slot.cell.count > 0
         ? rows(slot.cell, width: configuration.recordedCellSize, from: step) : nil,
       gates: slot.gates.count > 0

@@ -71,7 +71,7 @@ public final class SequenceModel: Sendable {
     if let head = blueprint.head {
       let bias =
         head.configuration.hasBias ? try blueprint.parameter("\(head.name).bias").floats() : nil
-      headWeights = .linear(
+      headWeights = .head(
         try blueprint.parameter("\(head.name).weight").floats(), bias: bias,
         rows: head.configuration.outputSize, columns: head.configuration.inputSize)
     } else {
@@ -82,7 +82,9 @@ public final class SequenceModel: Sendable {
   /// Makes the working memory of one stream, or of one batch of sequences, with a state of zeros.
   /// - Parameters:
   ///   - batchSize: How many sequences run side by side.
-  ///   - threads: How many threads share the sequences of a batch; the result does not depend on it.
+  ///   - threads: How many threads a call may use, this one among them; the others are made now, and
+  ///     sleep between calls. A call is divided by sequences, directions, layers or units, or not at all
+  ///     where that would not pay; the result does not depend on it.
   ///   - instructionSet: The kernels; the result does not depend on them either.
   public func makeSession(
     batchSize: Int = 1, threads: Int = 1, instructionSet: InstructionSet = .fastest
@@ -115,9 +117,10 @@ public final class SequenceModel: Sendable {
     }
   }
 
-  /// Calls `body` with the output layer as the kernels take it.
-  func withHead(_ body: (borrowing strata_linear) -> Void) {
-    guard let head = blueprint.head?.configuration, let headWeights else { return }
+  /// The output layer as the kernels take it; its pointer lives as long as this does.
+  @unsafe
+  var kernelHead: strata_linear? {
+    guard let head = blueprint.head?.configuration, let headWeights else { return nil }
     let activation: strata_activation =
       switch head.activation {
       case .none: STRATA_ACTIVATION_NONE
@@ -126,11 +129,8 @@ public final class SequenceModel: Sendable {
       case .relu: STRATA_ACTIVATION_RELU
       case .softmax: STRATA_ACTIVATION_SOFTMAX
       }
-    unsafe headWeights.withFloats { weights in
-      unsafe body(
-        strata_linear(
-          activation: activation, input_size: head.inputSize, output_size: head.outputSize,
-          weights: weights))
-    }
+    return unsafe strata_linear(
+      activation: activation, input_size: head.inputSize, output_size: head.outputSize,
+      weights: headWeights.floats)
   }
 }

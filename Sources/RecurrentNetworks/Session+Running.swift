@@ -1,5 +1,4 @@
 internal import CRecurrentKernels
-internal import Dispatch
 
 // How a call goes through the layers: a piece of the steps at a time through all of them.
 
@@ -20,6 +19,19 @@ extension Session {
     let recorder: LayerRecorder?
   }
 
+  /// What one thread does of a call.
+  @unsafe
+  struct Share {
+    let lanes: Range<Int>
+    /// Of these lanes: each sequence's own steps, and the lanes in the order of falling length; nil when
+    /// all steps are.
+    let lengths: UnsafePointer<Int>?
+    let order: UnsafePointer<Int>?
+    /// The number of the thread, and how the call is divided.
+    let thread: Int
+    let division: Division
+  }
+
   @unsafe
   func run(_ call: Call) {
     let isWhole = unsafe isBidirectional || call.lengths != nil
@@ -28,86 +40,178 @@ extension Session {
       layerOutputs = Self.layerOutputs(
         steps: pieceSteps, batchSize: batchSize, rowWidth: rowWidth)
     }
-    if threads == 1 {
-      unsafe runLanes(0..<batchSize, call)
-    } else {
-      // Sequences are independent of each other: every thread works on memory of its own.
-      nonisolated(unsafe) let session = self
-      nonisolated(unsafe) let shared = unsafe call
-      let (threads, batchSize) = (threads, batchSize)
-      DispatchQueue.concurrentPerform(iterations: threads) { thread in
-        let lanes = (thread * batchSize / threads)..<((thread + 1) * batchSize / threads)
-        unsafe session.runLanes(lanes, shared)
-      }
-    }
+    if let pool { unsafe divide(call, pool) } else { unsafe runLanes(0..<batchSize, 0, .none, call) }
     progress = isWhole ? .ended : .streaming
   }
 
   /// How rows of `size` features follow each other in what the caller gives and gets.
-  private func strides(_ size: Int, steps: Int) -> (step: Int, lane: Int) {
+  func strides(_ size: Int, steps: Int) -> (step: Int, lane: Int) {
     model.blueprint.isBatchFirst ? (size, steps * size) : (batchSize * size, size)
   }
 
-  private func runLanes(_ lanes: Range<Int>, _ call: Call) {
+  /// Runs the call for some lanes on the calling thread.
+  @unsafe
+  func runLanes(_ lanes: Range<Int>, _ thread: Int, _ division: Division, _ call: Call) {
     let floatState = strata_enter_float_state()
     defer { strata_restore_float_state(floatState) }
-    for start in stride(from: 0, to: unsafe call.steps, by: pieceSteps) {
-      unsafe runPiece(start..<min(start + pieceSteps, call.steps), lanes, call)
+    guard let lengths = unsafe call.lengths else {
+      return unsafe runPieces(
+        Share(lanes: lanes, lengths: nil, order: nil, thread: thread, division: division), call)
+    }
+    let own = Array(lengths[lanes])
+    let order = own.indices.sorted { (own[$1], $0) < (own[$0], $1) }
+    unsafe own.withUnsafeBufferPointer { own in
+      unsafe order.withUnsafeBufferPointer { order in
+        unsafe runPieces(
+          Share(
+            lanes: lanes, lengths: own.baseAddress, order: order.baseAddress, thread: thread,
+            division: division), call)
+      }
     }
   }
 
-  /// Runs a piece of the steps through all layers and the head.
-  private func runPiece(_ piece: Range<Int>, _ lanes: Range<Int>, _ call: Call) {
-    var source: Rows
-    var writesFirst = true
-    let width = model.blueprint.stackInputSize
-    if let tokens = unsafe call.tokens {
-      unsafe source = unsafe Rows(
-        base: layerOutputs.1.base, strides: (step: batchSize * rowWidth, lane: rowWidth))
-      unsafe embed(tokens, piece, lanes, of: call.steps, into: source)
-    } else if let features = unsafe call.features {
-      let strides = strides(width, steps: unsafe call.steps)
-      unsafe source = unsafe Rows(
-        base: UnsafeMutablePointer(mutating: features) + piece.lowerBound * strides.step,
-        strides: strides)
-    } else {
-      return
+  private func runPieces(_ share: Share, _ call: Call) {
+    for start in stride(from: 0, to: unsafe call.steps, by: pieceSteps) {
+      unsafe runPiece(start..<min(start + pieceSteps, call.steps), share, call)
     }
-    // Indices: without optimisation, going through an array allocates.
-    for index in 0..<model.stacks.count {
-      let stack = model.stacks[index]
-      let size = stack.configuration.outputSize
-      for layer in 0..<stack.configuration.layerCount {
-        let isLast =
-          index == model.stacks.count - 1 && layer == stack.configuration.layerCount - 1
-        var target = unsafe Rows(
-          base: (writesFirst ? layerOutputs.0 : layerOutputs.1).base,
-          strides: (step: batchSize * rowWidth, lane: rowWidth))
-        if isLast, let recurrent = unsafe call.recurrent {
-          let strides = strides(size, steps: unsafe call.steps)
-          unsafe target = unsafe Rows(
-            base: recurrent + piece.lowerBound * strides.step, strides: strides)
-        }
-        // Not `directions`: an array allocates.
-        for place in 0..<stack.configuration.directionCount {
-          let direction = place == 0 ? ParameterName.Direction.forward : .reverse
-          unsafe memories[index].run(
-            StackMemory.LayerRun(
-              stack: stack, layer: layer, direction: direction, steps: piece.count, lanes: lanes,
-              lengths: call.lengths,
-              inside: call.recorder?.inside(index, layer, direction, from: piece.lowerBound)),
-            instructionSet, from: source,
-            to: target.column(direction.rawValue * stack.configuration.stateSize))
-          unsafe call.recorder?.takeHidden(
-            index, layer, direction, piece, lanes,
-            from: target.column(direction.rawValue * stack.configuration.stateSize))
-        }
-        unsafe source = unsafe target
-        writesFirst.toggle()
-      }
-    }
-    if let head = unsafe call.head { unsafe runHead(piece, lanes, source, call, into: head) }
   }
+
+  /// Whether threads share what they read and write, and have to wait for each other between layers.
+  private func meet(_ share: Share) {
+    switch unsafe share.division {
+    case .directions, .units: pool?.meet()
+    case .none, .lanes, .layers: break
+    }
+  }
+
+  /// Rows of one of the two buffers of layers' outputs.
+  private func layerRows(_ memory: FloatMemory) -> Rows {
+    unsafe Rows(base: memory.base, strides: (step: batchSize * rowWidth, lane: rowWidth))
+  }
+
+  /// The rows of the model's input for a piece: the caller's, or looked up in the embedding by the first
+  /// thread.
+  @unsafe
+  func inputRows(_ piece: Range<Int>, _ lanes: Range<Int>, isFirst: Bool, _ call: Call) -> Rows {
+    guard let features = unsafe call.features else {
+      let rows = unsafe layerRows(layerOutputs.1)
+      if isFirst, let tokens = unsafe call.tokens {
+        unsafe embed(tokens, piece, lanes, of: call.steps, into: rows)
+      }
+      return unsafe rows
+    }
+    let strides = strides(model.blueprint.stackInputSize, steps: unsafe call.steps)
+    return unsafe Rows(
+      base: UnsafeMutablePointer(mutating: features) + piece.lowerBound * strides.step,
+      strides: strides)
+  }
+
+  /// The rows of the last stack's output for a piece, where the caller wants it.
+  @unsafe
+  func recurrentRows(_ piece: Range<Int>, _ call: Call) -> Rows? {
+    guard let recurrent = unsafe call.recurrent else { return nil }
+    let strides = strides(model.blueprint.recurrentOutputSize, steps: unsafe call.steps)
+    return unsafe Rows(base: recurrent + piece.lowerBound * strides.step, strides: strides)
+  }
+
+  /// Runs a piece of the steps through all layers and the head.
+  private func runPiece(_ piece: Range<Int>, _ share: Share, _ call: Call) {
+    let isAlone = unsafe share.thread == 0 || share.division == .lanes
+    var source = unsafe inputRows(piece, share.lanes, isFirst: isAlone, call)
+    if unsafe call.tokens != nil { unsafe meet(share) }
+    var writesFirst = true
+    var index = 0
+    while index < layers.count {
+      let stack = layers[index].stack
+      let configuration = model.stacks[stack].configuration
+      let directions = configuration.directionCount
+      var target = unsafe layerRows(writesFirst ? layerOutputs.0 : layerOutputs.1)
+      if index + directions == layers.count, let rows = unsafe recurrentRows(piece, call) {
+        unsafe target = unsafe rows
+      }
+      for direction in 0..<directions
+      where unsafe share.division != .directions || share.thread == direction {
+        unsafe runLayer(index + direction, piece, share, call, from: source, to: target)
+      }
+      unsafe meet(share)
+      unsafe source = unsafe target
+      writesFirst.toggle()
+      index += directions
+    }
+    if isAlone, let head = unsafe call.head {
+      unsafe runHead(piece, share.lanes, source, call, into: head)
+    }
+    unsafe meet(share)
+  }
+
+  /// Runs a piece of the steps through one layer in one direction.
+  @unsafe
+  func runLayer(
+    _ index: Int, _ piece: Range<Int>, _ share: Share, _ call: Call, from source: Rows,
+    to target: Rows
+  ) {
+    let place = layers[index]
+    let stage = unsafe layers.stages + index
+    let (layer, lane) = unsafe (stage.pointee.layer, share.lanes.lowerBound)
+    let column = unsafe target.column(place.direction.rawValue * layer.state_size)
+    var state = unsafe stage.pointee.state
+    unsafe state.hidden += lane * state.hidden_stride
+    unsafe state.next += lane * state.hidden_stride
+    if let cell = unsafe state.cell { unsafe state.cell = unsafe cell + lane * state.cell_stride }
+    if let unprojected = unsafe state.unprojected {
+      unsafe state.unprojected = unsafe unprojected + lane * state.cell_stride
+    }
+    let units = unsafe units(of: layer.hidden_size, share)
+    let none = unsafe strata_rows(base: nil, step_stride: 0, lane_stride: 0)
+    let inside = unsafe call.recorder?.inside(
+      place.stack, place.layer, place.direction, from: piece.lowerBound)
+    let pool = unsafe share.division == .units ? pool : nil
+    var run = unsafe strata_run(
+      steps: piece.count, lanes: share.lanes.count, lengths: share.lengths, order: share.order,
+      reverse: place.direction == .reverse, input: source.constRows(from: lane),
+      output: column.rows(from: lane), cells: inside?.cells?.rows(from: lane) ?? none,
+      gates: inside?.gates?.rows(from: lane) ?? none, terms: terms[share.thread].base,
+      first_unit: units.lowerBound, end_unit: units.upperBound, wait: pool == nil ? nil : meetThreads, context: pool?.context)
+    unsafe kernels.pointee.run_layer(&stage.pointee.layer, &state, &run)
+    guard let recorder = unsafe call.recorder else { return }
+    // Every thread would copy the same.
+    unsafe meet(share)
+    if unsafe share.division != .units || share.thread == 0 {
+      unsafe recorder.takeHidden(
+        place.stack, place.layer, place.direction, piece, share.lanes, from: column)
+    }
+  }
+
+  /// The units of a layer that a thread computes.
+  private func units(of size: Int, _ share: Share) -> Range<Int> {
+    guard unsafe share.division == .units else { return 0..<size }
+    let panel = Int(STRATA_PANEL)
+    let panels = (size + panel - 1) / panel
+    func bound(_ thread: Int) -> Int { min(panels * thread / threads * panel, size) }
+    return unsafe bound(share.thread)..<bound(share.thread + 1)
+  }
+
+  // MARK: One sequence, step by step
+
+  /// Whether a call may go step by step: a few steps, or weights that stay near.
+  ///
+  /// Otherwise the terms of the input are made for many steps at once.
+  func mayStep(_ steps: Int) -> Bool {
+    (steps < 4 && pool == nil) || layers.byteCount <= 32 << 10
+  }
+
+  /// Runs the steps of one sequence through the whole model in one call of the kernels.
+  @unsafe
+  func runChain(
+    _ steps: Int, _ input: UnsafePointer<Float>?, _ output: UnsafeMutablePointer<Float>?
+  ) {
+    let floatState = strata_enter_float_state()
+    unsafe kernels.pointee.run_chain(
+      layers.stages, layers.count, layers.head, steps, input, output)
+    strata_restore_float_state(floatState)
+  }
+
+  // MARK: Embedding and head
 
   /// Looks the tokens of a piece up.
   private func embed(
@@ -126,7 +230,8 @@ extension Session {
     }
   }
 
-  private func runHead(
+  @unsafe
+  func runHead(
     _ piece: Range<Int>, _ lanes: Range<Int>, _ output: Rows, _ call: Call,
     into head: UnsafeMutablePointer<Float>
   ) {
@@ -156,13 +261,10 @@ extension Session {
   }
 
   private func runHead(_ steps: Int, _ lanes: Range<Int>, _ input: Rows, into target: Rows) {
-    unsafe model.withHead { head in
-      unsafe withUnsafePointer(to: head) {
-        unsafe instructionSet.kernels.pointee.run_linear(
-          $0, steps, lanes.count, input.constRows(from: lanes.lowerBound),
-          target.rows(from: lanes.lowerBound))
-      }
-    }
+    guard let head = unsafe layers.head else { return }
+    unsafe kernels.pointee.run_linear(
+      head, steps, lanes.count, input.constRows(from: lanes.lowerBound),
+      target.rows(from: lanes.lowerBound))
   }
 }
 
@@ -191,11 +293,5 @@ struct Rows {
   func constRows(from lane: Int) -> strata_const_rows {
     unsafe strata_const_rows(
       base: base + lane * strides.lane, step_stride: strides.step, lane_stride: strides.lane)
-  }
-
-  /// The same rows, the last of `steps` first.
-  func reversed(steps: Int) -> Rows {
-    unsafe Rows(
-      base: base + (steps - 1) * strides.step, strides: (-strides.step, strides.lane))
   }
 }

@@ -7,7 +7,9 @@ internal import CRecurrentKernels
 /// that a sequence may come in pieces of any length: the result is the same, bit for bit. With one
 /// thread it allocates nothing, takes no lock and waits for nothing, so that it may be called from an
 /// audio callback. Where a whole sequence must be seen in one call — in a bidirectional model, and with
-/// lengths — it allocates when a sequence is longer than all before it.
+/// lengths — it allocates when a sequence is longer than all before it. With several threads the others
+/// are made with the session, sleep between calls and end with it.
+@safe
 public final class Session {
   /// The model.
   public let model: SequenceModel
@@ -17,12 +19,20 @@ public final class Session {
   public let instructionSet: InstructionSet
 
   let threads: Int
+  @unsafe let kernels: UnsafePointer<strata_kernels>
   let memories: [StackMemory]
+  let layers: LayerTable
+  /// The other threads; nil with one.
+  let pool: WorkerPool?
   /// Outputs of the embedding and of layers, [steps of a piece, batch, widest layer's features], written
   /// in turn.
   ///
   /// Rows have one width whatever the layer, so that threads in different layers keep to their lanes.
   var layerOutputs: (FloatMemory, FloatMemory)
+  /// Where layers on different threads hand pieces to each other; made when it is first needed.
+  var crossings: LayerCrossings?
+  /// Terms of the input, for each thread.
+  let terms: [FloatMemory]
   let rowWidth: Int
   let isBidirectional: Bool
   /// What a head on h_n reads, [batch, features].
@@ -31,6 +41,17 @@ public final class Session {
   var pieceSteps: Int
   /// Where the state comes from.
   var progress = Progress.fresh
+
+  // Of the blueprint, whose copies would cost more than a step of a small model.
+  private let inputWidth: Int
+  private let vocabularySize: Int?
+  /// Features of the output: of the head, or of the last stack.
+  private let outputWidth: Int
+  private let hasOutputAtEveryStep: Bool
+  private let hasHead: Bool
+  let hasProjection: Bool
+  /// Whether the kernels can take the whole model for one sequence, step by step.
+  let isChain: Bool
 
   /// The numbers are those of a saved state.
   enum Progress: UInt32 {
@@ -50,9 +71,26 @@ public final class Session {
     precondition(batchSize > 0 && threads > 0, "at least one sequence and one thread")
     self.model = model
     self.batchSize = batchSize
-    self.threads = min(threads, batchSize)
+    self.threads = threads
     self.instructionSet = instructionSet
+    unsafe kernels = unsafe instructionSet.kernels
     memories = model.stacks.map { StackMemory($0.configuration, batchSize: batchSize) }
+    let layers = LayerTable(model, memories)
+    self.layers = layers
+    pool = threads > 1 ? WorkerPool(count: threads) : nil
+    terms = (0..<threads).map { _ in
+      FloatMemory(count: Int(STRATA_ROWS) * layers.termsSize)
+    }
+    let head = model.blueprint.head?.configuration
+    inputWidth = model.blueprint.stackInputSize
+    vocabularySize = model.blueprint.embedding?.configuration.vocabularySize
+    outputWidth = head?.outputSize ?? model.blueprint.recurrentOutputSize
+    hasOutputAtEveryStep = head == nil || head?.input == .all
+    hasHead = head != nil
+    hasProjection = model.stacks.contains { $0.configuration.projectionSize > 0 }
+    isChain =
+      batchSize == 1 && vocabularySize == nil && hasOutputAtEveryStep
+      && !model.blueprint.isBidirectional
     pieceSteps = Self.streamedSteps
     let widths = model.stacks.map(\.configuration.outputSize) + [model.blueprint.stackInputSize]
     rowWidth = widths.max() ?? 0
@@ -145,7 +183,15 @@ public final class Session {
   ) throws(CheckpointError) {
     let steps = try steps(of: input.count, lengths: lengths)
     try check(output.count, steps: steps)
-    let hasHead = model.blueprint.head != nil
+    if isChain, lengths == nil, mayStep(steps) {
+      unsafe input.withUnsafeBufferPointer { input in
+        unsafe output.withUnsafeMutableBufferPointer { output in
+          unsafe runChain(steps, input.baseAddress, output.baseAddress)
+        }
+      }
+      progress = .streaming
+      return
+    }
     unsafe input.withUnsafeBufferPointer { input in
       unsafe output.withUnsafeMutableBufferPointer { output in
         unsafe run(
@@ -179,7 +225,6 @@ public final class Session {
   ) throws(CheckpointError) {
     let steps = try steps(ofTokens: tokens, lengths: lengths)
     try check(output.count, steps: steps)
-    let hasHead = model.blueprint.head != nil
     unsafe tokens.withUnsafeBufferPointer { tokens in
       unsafe output.withUnsafeMutableBufferPointer { output in
         unsafe run(
@@ -245,25 +290,25 @@ public final class Session {
   // MARK: Checks
 
   private func steps(of count: Int, lengths: [Int]?) throws(CheckpointError) -> Int {
-    guard model.blueprint.embedding == nil else {
+    guard vocabularySize == nil else {
       throw CheckpointError(
         .shapeMismatch, "the model begins with an embedding: it takes tokens, not features")
     }
-    return try steps(count, of: model.blueprint.stackInputSize, "features", lengths)
+    return try steps(count, of: inputWidth, "features", lengths)
   }
 
   private func steps(
     ofTokens tokens: Span<Int>, lengths: [Int]?
   ) throws(CheckpointError) -> Int {
-    guard let embedding = model.blueprint.embedding?.configuration else {
+    guard let vocabularySize else {
       throw CheckpointError(
         .shapeMismatch, "the model has no embedding: it takes features, not tokens")
     }
-    for position in tokens.indices where !(0..<embedding.vocabularySize ~= tokens[position]) {
+    for position in tokens.indices where !(0..<vocabularySize ~= tokens[position]) {
       throw CheckpointError(
         .tokenOutOfRange, tensor: "input",
         "token \(tokens[position]) at position \(position), the vocabulary has "
-          + "\(embedding.vocabularySize)")
+          + "\(vocabularySize)")
     }
     return try steps(tokens.count, of: 1, "token each", lengths)
   }
@@ -301,12 +346,7 @@ public final class Session {
   /// Compares the size of an output with `SequenceModel.outputShape(steps:batchSize:)`, without making
   /// that shape unless it is to be told: a shape allocates.
   private func check(_ count: Int, steps: Int) throws(CheckpointError) {
-    let expected: Int
-    if let head = model.blueprint.head?.configuration {
-      expected = (head.input == .all ? steps : 1) * batchSize * head.outputSize
-    } else {
-      expected = steps * batchSize * model.blueprint.recurrentOutputSize
-    }
+    let expected = (hasOutputAtEveryStep ? steps : 1) * batchSize * outputWidth
     guard count == expected else {
       throw CheckpointError(
         .shapeMismatch,

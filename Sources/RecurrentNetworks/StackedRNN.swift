@@ -48,21 +48,14 @@ public final class StackedRNN: Sendable {
     }
   }
 
-  /// Calls `body` with a layer in one direction as the kernels take it.
-  func withLayer(
-    _ layer: Int, _ direction: ParameterName.Direction, _ body: (borrowing strata_layer) -> Void
-  ) {
+  /// A layer in one direction as the kernels take it; its pointers live as long as this does.
+  @unsafe
+  func kernelLayer(_ layer: Int, _ direction: ParameterName.Direction) -> strata_layer {
     let packed = layers[layer * configuration.directionCount + direction.rawValue]
-    unsafe packed.weights.withFloats { weights in
-      var kernelLayer = unsafe strata_layer(
-        cell: cell, input_size: packed.inputSize, hidden_size: configuration.hiddenSize,
-        state_size: configuration.stateSize, weights: weights, projection: nil)
-      guard let projection = packed.projection else { return unsafe body(kernelLayer) }
-      unsafe projection.withFloats { weights in
-        unsafe kernelLayer.projection = unsafe weights
-        unsafe body(kernelLayer)
-      }
-    }
+    return unsafe strata_layer(
+      cell: cell, input_size: packed.inputSize, hidden_size: configuration.hiddenSize,
+      state_size: configuration.stateSize, weights: packed.weights.floats,
+      projection: packed.projection?.floats)
   }
 }
 

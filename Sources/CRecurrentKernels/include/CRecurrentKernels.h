@@ -1,27 +1,44 @@
 // The arithmetic of recurrent networks in float32: no allocation, no input or output, no policy.
 //
 // The order of every operation is pinned in the article "Arithmetic" of the RecurrentNetworks
-// module; the result has the same bits for every instruction set, batch and division into calls.
+// module; the result has the same bits for every instruction set, batch, division into calls and
+// division among threads.
 //
-// Packed weights. Outputs (hidden units, or the rows of a matrix) are taken in panels of 16. A
-// panel holds its accumulators' initial values, then for each input the weights of its 16 outputs,
-// gate beside gate; outputs that do not exist have zeros.
+// Packed weights. Outputs (hidden units, or the rows of a matrix) are taken in panels of 16; where
+// at most 8 are left for the last panel, it is 8 wide. A panel holds its accumulators' initial
+// values, then for each input the weights of its outputs, gate beside gate; outputs that do not
+// exist have zeros. Panels follow each other without gaps.
 //
-//   layer panel:   [accumulators][16], then [input_size][gates][16], then [state_size][gates][16]
-//   linear panel:  [16],               then [input_size][16]
+//   layer panel:   [accumulators][width], then [input_size][gates][width],
+//                  then [state_size][gates][width]
+//   linear panel:  [width], then [input_size][width]
 //
-//   kind        gates        accumulators
-//   RNN         1            b_ih + b_hh
-//   LSTM        i f g o      b_ih + b_hh of each
-//   GRU         r z n        b_ih + b_hh of r and z, b_ih of n, b_hh of n
+//   kind   accumulators               gates of the input    gates of the state
+//   RNN    b_ih + b_hh                one                   one
+//   LSTM   b_ih + b_hh of i f g o     i f g o               i f g o
+//   GRU    b_ih of n, b_ih + b_hh     n r z                 r z n
+//          of r and z, b_hh of n
+//
+// The input's gates are added to the first accumulators and the state's to the last ones.
+//
+// A matrix of fewer than 8 rows has no panels: each row stands as it is, columns rounded up to 16
+// with zeros, and the biases follow the last row.
 
 #ifndef STRATA_RECURRENT_KERNELS_H
 #define STRATA_RECURRENT_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STRATA_PANEL = 16 };
+enum {
+  STRATA_PANEL = 16,
+  STRATA_HALF_PANEL = 8,
+  // A matrix of fewer rows is stored row by row.
+  STRATA_FEW_ROWS = 8,
+  // How many rows (of lanes, or of lanes at several steps) go through a panel at a time.
+  STRATA_ROWS = 32,
+};
 
 typedef enum strata_cell {
   STRATA_RNN_TANH,
@@ -53,7 +70,7 @@ typedef struct strata_linear {
   strata_activation activation;
   size_t input_size;
   size_t output_size;
-  const float *weights;  // linear panels
+  const float *weights;  // linear panels, or fewer than 8 plain rows
 } strata_linear;
 
 // Rows of floats: row (step, lane) begins at base + step * step_stride + lane * lane_stride.
@@ -69,22 +86,60 @@ typedef struct strata_const_rows {
   ptrdiff_t lane_stride;
 } strata_const_rows;
 
-// What goes on inside a layer, for those who want to see it; a base of NULL for what is not wanted.
-typedef struct strata_inside {
+// The state of one layer and direction and its scratch memory. Rows are long enough for whole
+// panels, one row for each lane.
+typedef struct strata_state {
+  float *hidden;         // h: read, then replaced
+  float *next;           // as large; its content does not matter
+  size_t hidden_stride;  // floats from row to row of these two
+  float *cell;           // c of an LSTM: read, then replaced
+  float *unprojected;    // as large as c, where a projection follows
+  size_t cell_stride;
+} strata_state;
+
+// Some steps of a batch of lanes through one layer.
+typedef struct strata_run {
+  size_t steps;
+  size_t lanes;
+  // Where sequences have lengths of their own: those by lane, each at most `steps`, and the lanes
+  // in the order of falling length. Behind its end a lane's output becomes zero.
+  const size_t *lengths;
+  const size_t *order;
+  bool reverse;  // every lane from its own last step to the first
+  strata_const_rows input;
+  strata_rows output;
+  // What goes on inside, for those who want to see it; a base of NULL for what is not wanted.
   strata_rows cells;  // c after each step, [hidden_size]
   strata_rows gates;  // the gates after their activation, [gates][hidden_size]; not for an RNN
-} strata_inside;
+  // STRATA_ROWS rows of strata_terms_size floats; its content does not matter.
+  float *terms;
+  // Several threads may share the units of a layer without projection and without lengths: each
+  // has a range whose ends are multiples of 16 or the hidden size, memory of its own for `terms`,
+  // and calls `wait` after each step, which returns when all have called it. NULL for one thread.
+  size_t first_unit;
+  size_t end_unit;
+  void (*wait)(void *context);
+  void *context;
+} strata_run;
+
+// Floats of a row of terms of a layer.
+size_t strata_terms_size(const strata_layer *layer);
+
+// A layer of a chain of forward layers for one lane.
+typedef struct strata_stage {
+  strata_layer layer;
+  strata_state state;
+} strata_stage;
 
 typedef struct strata_kernels {
   const char *name;
-  // Runs steps on a batch of lanes. Rows of `hidden` are [state_size rounded up to a panel], rows
-  // of `cell` (LSTM only) [hidden_size rounded up]; both are state: read, then replaced. `scratch`
-  // holds lanes * 2 rows of the larger of the two. `inside` may be NULL.
-  void (*run_layer)(const strata_layer *layer, size_t steps, size_t lanes, strata_const_rows input,
-                    strata_rows output, float *hidden, float *cell, float *scratch,
-                    const strata_inside *inside);
+  void (*run_layer)(const strata_layer *layer, const strata_state *state, const strata_run *run);
   void (*run_linear)(const strata_linear *linear, size_t steps, size_t lanes,
                      strata_const_rows input, strata_rows output);
+  // Step by step through a whole chain for one lane; `head` may be NULL. The same bits as a call
+  // of the above for each of its parts, with less around them.
+  void (*run_chain)(const strata_stage *stages, size_t count, const strata_linear *head,
+                    size_t steps, const float *input, float *output);
   // Each activation over `count` values in place, for tests.
   void (*activate)(strata_activation activation, float *values, size_t count);
 } strata_kernels;

@@ -1,0 +1,37 @@
+// Whole models for one lane, step by step; compiled for each instruction set by body.h.
+
+static void STRATA_NAME(run_chain)(const strata_stage *stages, size_t count,
+                                   const strata_linear *head, size_t steps, const float *input,
+                                   float *output) {
+  const size_t input_size = stages[0].layer.input_size;
+  const size_t output_size = head ? head->output_size : stages[count - 1].layer.state_size;
+  const size_t lane = 0;
+  rows rows;
+  for (size_t step = 0; step < steps; step++) {
+    const float *x = input + step * input_size;
+    float *y = output + step * output_size;
+    for (size_t i = 0; i < count; i++) {
+      const strata_layer *layer = &stages[i].layer;
+      const strata_state *state = &stages[i].state;
+      rows.count = 1;
+      rows.input[0] = x;
+      rows.hidden[0] = state->hidden;
+      rows.cell[0] = state->cell;
+      rows.next[0] = layer->projection ? state->unprojected : state->next;
+      rows.cells[0] = rows.gates[0] = NULL;
+      STRATA_NAME(step)(BOTH, layer, 0, layer->hidden_size, &rows);
+      if (layer->projection)
+        STRATA_NAME(project)(layer, &rows, state->next, state->hidden_stride, &lane);
+      for (size_t unit = 0; unit < layer->state_size; unit += STRATA_PANEL)
+        store(state->hidden + unit, load(state->next + unit));
+      x = state->hidden;
+    }
+    if (!head) {
+      memcpy(y, x, output_size * sizeof(float));
+    } else if (output_size < STRATA_FEW_ROWS) {
+      STRATA_NAME(few_rows)(head, x, y, true);
+    } else {
+      STRATA_NAME(run_linear)(head, 1, 1, (strata_const_rows){x, 0, 0}, (strata_rows){y, 0, 0});
+    }
+  }
+}

@@ -1,0 +1,170 @@
+// Steps and lanes through a layer; compiled for each instruction set by body.h.
+
+// The panels of one step from unit `first` to `end`: four at a time where a panel has one gate.
+INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part part,
+                                const size_t ahead, const strata_layer *layer, size_t first,
+                                size_t end, const rows *rows) {
+  // An aligned array in memory for many rows, registers for one.
+  _Alignas(64) float memory[single ? STRATA_PANEL * 4 : STRATA_ROWS * 4 * STRATA_PANEL];
+  size_t unit = first;
+#define PANEL(width, count)                                                              \
+  STRATA_NAME(panel_##width)(kind, count, single, part, ahead, layer, unit, rows,        \
+                             (STRATA_NAME(vector_##width) *)memory)
+  if (GATES(kind) == 1)
+    for (; unit + 4 * STRATA_PANEL <= end; unit += 4 * STRATA_PANEL) PANEL(16, 4);
+  for (; unit + STRATA_HALF_PANEL < end; unit += STRATA_PANEL) PANEL(16, 1);
+  if (unit < end) PANEL(8, 1);
+#undef PANEL
+}
+
+// One function for each kind, part and number of rows; one row has another for weights that come
+// from afar.
+#define STEP(kind)                                                                            \
+  static void STRATA_NAME(step_##kind)(part part, const strata_layer *layer, size_t first,    \
+                                       size_t end, const rows *rows) {                        \
+    if (rows->count > 1) {                                                                    \
+      if (part == BOTH)                                                                       \
+        STRATA_NAME(panels)(kind, false, BOTH, 0, layer, first, end, rows);                   \
+      else if (part == INPUT)                                                                 \
+        STRATA_NAME(panels)(kind, false, INPUT, 0, layer, first, end, rows);                  \
+      else                                                                                    \
+        STRATA_NAME(panels)(kind, false, STATE, 0, layer, first, end, rows);                  \
+    } else if (part == INPUT) {                                                               \
+      STRATA_NAME(panels)(kind, true, INPUT, 0, layer, first, end, rows);                     \
+    } else if (IS_FAR(kind, layer)) {                                                         \
+      if (part == BOTH)                                                                       \
+        STRATA_NAME(panels)(kind, true, BOTH, AHEAD, layer, first, end, rows);                \
+      else                                                                                    \
+        STRATA_NAME(panels)(kind, true, STATE, AHEAD, layer, first, end, rows);               \
+    } else {                                                                                  \
+      if (part == BOTH)                                                                       \
+        STRATA_NAME(panels)(kind, true, BOTH, 0, layer, first, end, rows);                    \
+      else                                                                                    \
+        STRATA_NAME(panels)(kind, true, STATE, 0, layer, first, end, rows);                   \
+    }                                                                                         \
+  }
+STEP(RNN_TANH)
+STEP(RNN_RELU)
+STEP(LSTM)
+STEP(GRU)
+#undef STEP
+
+static void STRATA_NAME(step_LINEAR)(const strata_layer *layer, const rows *rows) {
+  if (rows->count > 1)
+    STRATA_NAME(panels)(LINEAR, false, BOTH, 0, layer, 0, layer->hidden_size, rows);
+  else
+    STRATA_NAME(panels)(LINEAR, true, BOTH, 0, layer, 0, layer->hidden_size, rows);
+}
+
+INLINE void STRATA_NAME(step)(part part, const strata_layer *layer, size_t first, size_t end,
+                              const rows *rows) {
+  switch (layer->cell) {
+    case STRATA_RNN_TANH: return STRATA_NAME(step_RNN_TANH)(part, layer, first, end, rows);
+    case STRATA_RNN_RELU: return STRATA_NAME(step_RNN_RELU)(part, layer, first, end, rows);
+    case STRATA_LSTM: return STRATA_NAME(step_LSTM)(part, layer, first, end, rows);
+    case STRATA_GRU: return STRATA_NAME(step_GRU)(part, layer, first, end, rows);
+  }
+}
+
+// h = W_hr m for rows whose `next` holds m.
+static void STRATA_NAME(project)(const strata_layer *layer, rows *rows, float *next,
+                                 size_t next_stride, const size_t *lanes) {
+  const strata_layer matrix = {.input_size = layer->hidden_size,
+                               .hidden_size = layer->state_size,
+                               .weights = layer->projection};
+  for (size_t row = 0; row < rows->count; row++) {
+    rows->input[row] = rows->next[row];
+    rows->next[row] = next + lanes[row] * next_stride;
+  }
+  STRATA_NAME(step_LINEAR)(&matrix, rows);
+}
+
+// A group of at most STRATA_ROWS lanes through all steps.
+static void STRATA_NAME(run_group)(const strata_layer *layer, const strata_state *state,
+                                   const strata_run *run, const size_t *lanes, size_t count) {
+  const size_t first = run->first_unit, end = run->end_unit;
+  const size_t terms_size = strata_terms_size(layer);
+  const size_t length = layer->projection ? layer->state_size : end - first;
+  float *hidden = state->hidden + (layer->projection ? 0 : first);
+  float *next = state->next + (layer->projection ? 0 : first);
+  float *whole_hidden = state->hidden, *whole_next = state->next;
+  // With many lanes a step fills the tiles by itself; else the terms of the input of several steps
+  // are made at once, unless that would not save any way.
+  const bool apart = run->steps > 1 && count <= STRATA_ROWS / 2 &&
+                     layer->input_size * end >= 4096;
+  const size_t ahead = apart ? STRATA_ROWS / count : 1;
+  rows rows;
+#define LENGTH(lane) (run->lengths ? run->lengths[lane] : run->steps)
+#define PLACE(rows, step, lane)                                                              \
+  ((rows).base + (ptrdiff_t)(run->reverse ? LENGTH(lane) - 1 - (step) : (step)) *            \
+                     (rows).step_stride + (ptrdiff_t)(lane) * (rows).lane_stride)
+  size_t active = count;
+  for (size_t step = 0; step < run->steps; step++) {
+    // The lanes stand in the order of falling length.
+    while (active && LENGTH(lanes[active - 1]) <= step) active--;
+    if (!active) break;
+    if (apart && step % ahead == 0) {
+      rows.count = 0;
+      for (size_t later = step; later < step + ahead && later < run->steps; later++)
+        for (size_t i = 0; i < active && LENGTH(lanes[i]) > later; i++) {
+          rows.input[rows.count] = PLACE(run->input, later, lanes[i]);
+          rows.terms[rows.count] =
+              run->terms + ((later - step) * count + i) * terms_size;
+          rows.count++;
+        }
+      STRATA_NAME(step)(INPUT, layer, first, end, &rows);
+    }
+    rows.count = active;
+    for (size_t i = 0; i < active; i++) {
+      size_t lane = lanes[i];
+      rows.input[i] = PLACE(run->input, step, lane);
+      rows.terms[i] = run->terms + (step % ahead * count + i) * terms_size;
+      rows.hidden[i] = whole_hidden + lane * state->hidden_stride;
+      rows.cell[i] = state->cell + lane * state->cell_stride;
+      rows.next[i] = layer->projection ? state->unprojected + lane * state->cell_stride
+                                       : whole_next + lane * state->hidden_stride;
+      rows.cells[i] = run->cells.base ? PLACE(run->cells, step, lane) : NULL;
+      rows.gates[i] = run->gates.base ? PLACE(run->gates, step, lane) : NULL;
+    }
+    STRATA_NAME(step)(apart ? STATE : BOTH, layer, first, end, &rows);
+    if (layer->projection)
+      STRATA_NAME(project)(layer, &rows, whole_next, state->hidden_stride, lanes);
+    if (run->wait) run->wait(run->context);
+    for (size_t i = 0; i < active; i++) {
+      const float *value = next + lanes[i] * state->hidden_stride;
+      memcpy(PLACE(run->output, step, lanes[i]) + (layer->projection ? 0 : first), value,
+             length * sizeof(float));
+      // A lane that ends keeps its last state where it was.
+      if (run->lengths)
+        memcpy(hidden + lanes[i] * state->hidden_stride, value, length * sizeof(float));
+    }
+    if (!run->lengths) {
+      SWAP(float *, hidden, next);
+      SWAP(float *, whole_hidden, whole_next);
+    }
+  }
+  if (whole_hidden != state->hidden)
+    for (size_t i = 0; i < count; i++)
+      memcpy(next + lanes[i] * state->hidden_stride, hidden + lanes[i] * state->hidden_stride,
+             length * sizeof(float));
+  if (run->lengths)
+    for (size_t i = 0; i < count; i++)
+      for (size_t step = LENGTH(lanes[i]); step < run->steps; step++)
+        memset(run->output.base + (ptrdiff_t)step * run->output.step_stride +
+                   (ptrdiff_t)lanes[i] * run->output.lane_stride,
+               0, layer->state_size * sizeof(float));
+#undef LENGTH
+#undef PLACE
+}
+
+static void STRATA_NAME(run_layer)(const strata_layer *layer, const strata_state *state,
+                                   const strata_run *run) {
+  // Groups of like size.
+  const size_t groups = (run->lanes + STRATA_ROWS - 1) / STRATA_ROWS;
+  for (size_t group = 0; group < groups; group++) {
+    size_t from = group * run->lanes / groups, to = (group + 1) * run->lanes / groups;
+    size_t lanes[STRATA_ROWS];
+    for (size_t i = from; i < to; i++) lanes[i - from] = run->order ? run->order[i] : i;
+    STRATA_NAME(run_group)(layer, state, run, lanes, to - from);
+  }
+}
