@@ -15,7 +15,7 @@
 #define load(pointer) (*(const VECTOR *)(pointer))
 #define store(pointer, value) (*(VECTOR *)(pointer) = (value))
 
-// How many of 1, 3 or 4 columns a tile of r rows takes at once: a divisor.
+// How many of 1, 2, 3 or 4 columns a tile of r rows takes at once: a divisor.
 #define TILE_COLUMNS(r, columns)                                   \
   (TILE * STRATA_PANEL / WIDTH / (r) >= (columns) ? (columns)      \
    : (columns) == 4 && TILE * STRATA_PANEL / WIDTH / (r) >= 2 ? 2 \

@@ -17,12 +17,16 @@ static void STRATA_NAME(run_chain)(const strata_stage *stages, size_t count,
       rows.input[0] = x;
       rows.hidden[0] = state->hidden;
       rows.cell[0] = state->cell;
-      rows.next[0] = layer->projection ? state->unprojected : state->next;
+      // A single panel reads all of h before it writes: that may be in place.
+      const bool in_place = !layer->projection && layer->hidden_size <= STRATA_PANEL;
+      rows.next[0] = in_place             ? state->hidden
+                     : layer->projection ? state->unprojected
+                                         : state->next;
       rows.cells[0] = rows.gates[0] = NULL;
       STRATA_NAME(step)(BOTH, layer, 0, layer->hidden_size, &rows);
       if (layer->projection)
         STRATA_NAME(project)(layer, &rows, state->next, state->hidden_stride, &lane);
-      for (size_t unit = 0; unit < layer->state_size; unit += STRATA_PANEL)
+      for (size_t unit = 0; !in_place && unit < layer->state_size; unit += STRATA_PANEL)
         store(state->hidden + unit, load(state->next + unit));
       x = state->hidden;
     }

@@ -65,7 +65,10 @@ size_t strata_terms_size(const strata_layer *layer) {
 #endif
 
 // Weights of more bytes come from outer caches: they are asked for so many floats ahead.
-#define IS_FAR(kind, layer) (UNIT_SIZE(kind, layer) * (layer)->hidden_size * 4 > (256 << 10))
+#define IS_FAR(kind, layer) (UNIT_SIZE(kind, layer) * (layer)->hidden_size * 4 > FAR)
+#ifndef FAR
+#define FAR (256 << 10)
+#endif
 #ifndef AHEAD
 #define AHEAD 512
 #endif
@@ -137,13 +140,19 @@ const strata_kernels *strata_kernels_at(size_t index) {
 // The rounding mode, flush-to-zero and the traps stand in one register.
 #if defined(__x86_64__)
 
+// The processor's default: nearest, subnormals kept, every trap masked. Nearly every caller has it
+// already, and writing costs more than reading; the lowest bits only tell what happened.
+static bool is_default(uint64_t state) { return (state & ~0x3FULL) == 0x1F80; }
+
 uint64_t strata_enter_float_state(void) {
   uint32_t state = _mm_getcsr();
-  _mm_setcsr(0x1F80);  // The processor's default: nearest, subnormals kept, every trap masked.
+  if (!is_default(state)) _mm_setcsr(0x1F80);
   return state;
 }
 
-void strata_restore_float_state(uint64_t state) { _mm_setcsr((uint32_t)state); }
+void strata_restore_float_state(uint64_t state) {
+  if (!is_default(state)) _mm_setcsr((uint32_t)state);
+}
 
 #elif defined(__aarch64__)
 

@@ -1,6 +1,7 @@
 // Steps and lanes through a layer; compiled for each instruction set by body.h.
 
-// The panels of one step from unit `first` to `end`: four at a time where a panel has one gate.
+// The panels of one step from unit `first` to `end`: four or two at a time where it
+// has one gate.
 INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part part,
                                 const size_t ahead, const strata_layer *layer, size_t first,
                                 size_t end, const rows *rows) {
@@ -10,8 +11,13 @@ INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part
 #define PANEL(width, count)                                                              \
   STRATA_NAME(panel_##width)(kind, count, single, part, ahead, layer, unit, rows,        \
                              (STRATA_NAME(vector_##width) *)memory)
-  if (GATES(kind) == 1)
+  if (GATES(kind) == 1) {
     for (; unit + 4 * STRATA_PANEL <= end; unit += 4 * STRATA_PANEL) PANEL(16, 4);
+    if (unit + 2 * STRATA_PANEL <= end) {
+      PANEL(16, 2);
+      unit += 2 * STRATA_PANEL;
+    }
+  }
   for (; unit + STRATA_HALF_PANEL < end; unit += STRATA_PANEL) PANEL(16, 1);
   if (unit < end) PANEL(8, 1);
 #undef PANEL

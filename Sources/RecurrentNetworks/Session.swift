@@ -40,7 +40,7 @@ public final class Session {
   /// How many steps go through all layers before the next ones do.
   var pieceSteps: Int
   /// Where the state comes from.
-  var progress = Progress.fresh
+  @exclusivity(unchecked) var progress = Progress.fresh
 
   // Of the blueprint, whose copies would cost more than a step of a small model.
   private let inputWidth: Int

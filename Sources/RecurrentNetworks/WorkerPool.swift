@@ -22,21 +22,22 @@ final class WorkerPool {
   init(count: Int) {
     self.count = count
     work = SharedWork(helpers: count - 1)
-    var attributes = pthread_attr_t()
-    unsafe pthread_attr_init(&attributes)
+    let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
+    unsafe pthread_attr_init(attributes)
     // Nobody waits for their end: what they use, they hold.
-    unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    unsafe pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
     for index in 1..<max(1, count) {
       let start = unsafe Unmanaged.passRetained(WorkerStart(work: work, index: index))
       #if canImport(Darwin)
         var thread: pthread_t?
       #else
-        var thread = pthread_t()
+        var thread: pthread_t = 0
       #endif
-      let status = unsafe pthread_create(&thread, &attributes, runWorker, start.toOpaque())
+      let status = unsafe pthread_create(&thread, attributes, runWorker, start.toOpaque())
       precondition(status == 0, "no thread could be made")
     }
-    unsafe pthread_attr_destroy(&attributes)
+    unsafe pthread_attr_destroy(attributes)
+    unsafe attributes.deallocate()
   }
 
   deinit { work.stop() }
