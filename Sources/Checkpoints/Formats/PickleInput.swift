@@ -57,6 +57,10 @@ struct PickleInput {
     let at = offset
     let value = try integer(type)
     guard let length = Int(exactly: value), length >= 0, length <= remaining else {
+      // A pickle that was cut short has no wrong length, but no end.
+      if end > 0, try source.bytes(in: (end - 1)..<end).array != [PickleOpcode.stop.rawValue] {
+        throw withoutStop(needing: "\(value)")
+      }
       throw CheckpointError(
         .lengthOutOfRange, offset: at, "a length of \(value) bytes, \(remaining) are left")
     }
@@ -97,14 +101,16 @@ struct PickleInput {
     }
   }
 
+  private func withoutStop(needing count: String) -> CheckpointError {
+    CheckpointError(
+      .pickleMalformed, offset: offset,
+      "the pickle ends without its STOP: \(remaining) bytes are left, \(count) are needed")
+  }
+
   /// Moves the window so that it holds the next `count` bytes.
   private mutating func fill(_ count: Int) throws(CheckpointError) {
     let start = place
-    guard count <= end - start else {
-      throw CheckpointError(
-        .pickleMalformed, offset: base + start,
-        "the pickle ends without its STOP: \(end - start) bytes are left, \(count) are needed")
-    }
+    guard count <= end - start else { throw withoutStop(needing: "\(count)") }
     let size = min(end - start, max(count, Self.windowSize))
     window = try source.bytes(in: start..<(start + size)).array
     windowStart = start

@@ -80,17 +80,16 @@ extension PickleHeap {
       throw CheckpointError(
         .forbiddenOpcode, "a persistent id that names no storage: only torch's own are followed")
     }
-    guard let type = global(parts[1]), let key = text(parts[2]), case .int(let count) = parts[4]
+    guard let type = global(parts[1]), let key = text(parts[2]), let count = integer(parts[4])
     else {
       throw CheckpointError(
         .pickleTypeError, "a storage is named by class, key, location and number of elements")
     }
-    guard type.module == "torch" || type.module.hasPrefix("torch."),
-      let dtype = TorchDType.ofStorage(type.name)
+    guard type.module == "torch" || type.module.hasPrefix("torch."), type.name.hasSuffix("Storage")
     else {
-      throw CheckpointError(
-        .unsupportedVariant, "the storage class \(type) is unknown; in Python, save t.clone() instead")
+      throw CheckpointError(.forbiddenOpcode, "a persistent id of the class \(type), which is no storage")
     }
+    let dtype = TorchDType.ofStorage(type.name)
     guard count >= 0 else {
       throw CheckpointError(.sizeMismatch, "the storage '\(key)' has \(count) elements")
     }

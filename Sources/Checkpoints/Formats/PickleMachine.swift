@@ -15,6 +15,7 @@ struct PickleMachine {
     static let textBytes = 1 << 28
     /// Longer text is no name, and only counted.
     static let text = 1 << 16
+    static let integerBytes = 1 << 12
     static let globalName = 1 << 12
     /// Containers inside each other.
     static let depth = 256
@@ -103,8 +104,8 @@ struct PickleMachine {
     case .long4: try long(input.length(Int32.self))
     case .binFloat:
       stack.append(.float(Double(bitPattern: try input.integer(UInt64.self).byteSwapped)))
-    case .binString: try text(input.length(Int32.self))
-    case .shortBinString: try text(input.length(UInt8.self))
+    case .binString: try text(input.length(Int32.self), isText: false)
+    case .shortBinString: try text(input.length(UInt8.self), isText: false)
     case .binUnicode: try text(input.length(UInt32.self))
     case .shortBinUnicode: try text(input.length(UInt8.self))
     case .binUnicode8: try text(input.length(UInt64.self))
@@ -150,21 +151,52 @@ struct PickleMachine {
       let version = try input.byte()
       guard version <= 5 else {
         throw CheckpointError(
-          .unsupportedVersion, "pickle protocol \(version), this reader knows 2 to 5")
+          .pickleMalformed, "pickle protocol \(version), there are 0 to 5")
       }
     case .frame: _ = try input.length(UInt64.self)
 
-    case .instance, .object, .extension1, .extension2, .extension4, .persistentID, .nextBuffer,
+    case .instance:
+      try global()
+      throw forbidden(opcode)
+    case .object, .extension1, .extension2, .extension4, .persistentID, .nextBuffer,
       .readOnlyBuffer:
-      throw CheckpointError(
-        .forbiddenOpcode, "the instruction \(opcode) stands in no checkpoint and is not followed")
+      throw forbidden(opcode)
+
     case .int, .long, .float, .string, .unicode, .get, .put:
-      throw CheckpointError(
-        .unsupportedVariant,
-        """
-        pickle protocol 0 is not read; in Python: \
-        torch.save(torch.load("in.pt"), "out.pt", pickle_protocol=2)
-        """)
+      try execute(opcode, text: input.line(atMost: Limit.text))
+    }
+  }
+
+  private func forbidden(_ opcode: PickleOpcode) -> CheckpointError {
+    CheckpointError(
+      .forbiddenOpcode, "the instruction \(opcode) stands in no checkpoint and is not followed")
+  }
+
+  /// The instructions of protocol 0, whose argument is a line of text.
+  private mutating func execute(
+    _ opcode: PickleOpcode, text line: [UInt8]
+  ) throws(CheckpointError) {
+    let text = String(decoding: line, as: UTF8.self)
+    func malformed() -> CheckpointError {
+      CheckpointError(.pickleMalformed, "\(opcode) with '\(text.prefix(32))', expected a number")
+    }
+    switch opcode {
+    case .int where text == "00" || text == "01": stack.append(.bool(text == "01"))
+    case .int, .long:
+      guard let number = Int(text.hasSuffix("L") ? String(text.dropLast()) : text) else {
+        throw malformed()
+      }
+      stack.append(.int(number))
+    case .float:
+      guard let number = Double(text) else { throw malformed() }
+      stack.append(.float(number))
+    case .get, .put:
+      guard let number = Int(text), number >= 0 else { throw malformed() }
+      if opcode == .get { stack.append(try remembered(number)) } else { try remember(number) }
+    default:
+      // Text in quotes, or as it is; names have no escapes.
+      let content = opcode == .string ? String(text.dropFirst().dropLast()) : text
+      push(content.contains("\\") ? .bytes(count: line.count) : .text(content))
     }
   }
 
@@ -239,8 +271,10 @@ struct PickleMachine {
   /// A two's complement integer of `count` bytes, the lowest first.
   private mutating func long(_ count: Int) throws(CheckpointError) {
     guard count <= MemoryLayout<Int>.size else {
-      input.skip(count)
-      return push(.bigInteger)
+      guard count <= Limit.integerBytes else {
+        throw CheckpointError(.nestingLimit, "an integer of \(count) bytes")
+      }
+      return push(.bigInteger(Array(try input.bytes(count))))
     }
     var value = 0
     var shift = 0
@@ -254,16 +288,21 @@ struct PickleMachine {
     stack.append(.int(value))
   }
 
-  private mutating func text(_ count: Int) throws(CheckpointError) {
+  /// Text; or, where it does not say so, bytes of Python 2 that are mostly text.
+  private mutating func text(_ count: Int, isText: Bool = true) throws(CheckpointError) {
     guard count <= Limit.text else { return try bytes(count) }
     textBytes += count
     guard textBytes <= Limit.textBytes else {
       throw CheckpointError(.nestingLimit, "the pickle holds more than \(Limit.textBytes) bytes of text")
     }
-    // Strings of Python 2 may be bytes of any meaning, those of Python 3 may hold lone surrogates.
-    if let text = String(validating: try input.bytes(count), as: UTF8.self) {
+    let bytes = try input.bytes(count)
+    if let text = String(validating: bytes, as: UTF8.self) {
       push(.text(text))
     } else {
+      // Python writes lone surrogates, which are no UTF-8, as if they were; they begin with this byte.
+      guard !isText || bytes.contains(0xED) else {
+        throw CheckpointError(.pickleMalformed, "a text of \(count) bytes is not UTF-8")
+      }
       push(.bytes(count: count))
     }
   }

@@ -12,8 +12,8 @@ enum PickleValue: Hashable, Sendable {
 
 /// What stands at a place of the heap.
 enum PickleObject {
-  /// An integer beyond 64 bits, of which no use is made.
-  case bigInteger
+  /// An integer beyond 64 bits: its bytes as a two's complement number, the lowest first.
+  case bigInteger([UInt8])
   /// Text.
   case text(String)
   /// Bytes, or text longer than any name, of which no use is made.
@@ -92,11 +92,11 @@ final class PickleHeap {
     switch objects[place] {
     case .list(var elements):
       // The place gives its elements away first, so that they are not copied.
-      objects[place] = .bigInteger
+      objects[place] = .bytes(count: 0)
       elements.append(contentsOf: values)
       objects[place] = .list(elements)
     case .set(var elements):
-      objects[place] = .bigInteger
+      objects[place] = .bytes(count: 0)
       elements.append(contentsOf: values)
       objects[place] = .set(elements)
     default: break
@@ -108,6 +108,14 @@ final class PickleHeap {
   /// The text that a value is.
   func text(_ value: PickleValue) -> String? {
     if case .text(let text)? = self[value] { text } else { nil }
+  }
+
+  /// The integer that a value is; one beyond 64 bits counts as the largest or smallest of them, which
+  /// no check of a size lets pass.
+  func integer(_ value: PickleValue) -> Int? {
+    if case .int(let number) = value { return number }
+    guard case .bigInteger(let bytes)? = self[value] else { return nil }
+    return bytes.last.map { $0 & 0x80 != 0 ? Int.min : Int.max }
   }
 
   /// The elements of a tuple.

@@ -36,8 +36,8 @@ enum TorchArchive {
   init(_ archive: ZipArchive) throws(CheckpointError) {
     let names = archive.entries.map(\.name)
     // torch puts everything into one directory, whose name is anything.
-    let root = names.first.flatMap { $0.firstIndex(of: "/").map { _ in $0 } }
-      .map { String($0[...($0.firstIndex(of: "/") ?? $0.startIndex)]) } ?? ""
+    let first = names.first ?? ""
+    let root = first.firstIndex(of: "/").map { String(first[...$0]) } ?? ""
     let pickles = names.filter { name in
       let parts = name.split(separator: "/", omittingEmptySubsequences: false)
       return parts.last == "data.pkl" && parts.count <= 2
@@ -97,13 +97,13 @@ struct PickleArchive {
   let root: String
 
   func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
-    let isBigEndian = try self.isBigEndian()
-    let (root, heap) = try unpickle(source)
-    let code = TorchScriptCode(archive, root: self.root)
-    let tree = try TorchTree(root, in: heap) { code.options(of: $0) }
+    let isBigEndian = try archive.isBigEndian(root: root)
+    let (object, heap) = try unpickle()
+    let code = TorchScriptCode(archive, root: root)
+    let tree = try TorchTree(object, in: heap) { code.options(of: $0) }
     var reader = TorchTensorReader(source) { key throws(CheckpointError) in
-      guard let entry = archive["\(self.root)data/\(key)"] else {
-        throw CheckpointError(.sizeMismatch, "the archive has no entry \(self.root)data/\(key)")
+      guard let entry = archive["\(root)data/\(key)"] else {
+        throw CheckpointError(.sizeMismatch, "the archive has no entry \(root)data/\(key)")
       }
       return TorchTensorReader.StorageBytes(
         contents: archive.bytes(of: entry), byteCount: entry.count, isBigEndian: isBigEndian)
@@ -111,9 +111,7 @@ struct PickleArchive {
     return try PyTorchFormat.contents(tree, &reader)
   }
 
-  private func unpickle(
-    _ source: ByteSource
-  ) throws(CheckpointError) -> (root: PickleValue, heap: PickleHeap) {
+  private func unpickle() throws(CheckpointError) -> (object: PickleValue, heap: PickleHeap) {
     guard let entry = archive[root + "data.pkl"] else {
       throw CheckpointError(.pickleMalformed, "the archive has no entry \(root)data.pkl")
     }
@@ -128,13 +126,15 @@ struct PickleArchive {
     }
     return (try machine.run(), machine.heap)
   }
+}
 
+extension ZipArchive {
   /// Whether the elements of the storages are big-endian: what torch 2.1 and later say.
-  private func isBigEndian() throws(CheckpointError) -> Bool {
-    guard let entry = archive[root + "byteorder"] else { return false }
-    let text = String(
-      decoding: try archive.contents(of: entry, atMost: PyTorchFormat.largestPickle).array.prefix(64),
-      as: UTF8.self)
+  /// - Throws: `byteorderInvalid`.
+  func isBigEndian(root: String) throws(CheckpointError) -> Bool {
+    guard let entry = self[root + "byteorder"] else { return false }
+    let limit = 64
+    let text = try entry.count > limit ? "" : contents(of: entry, atMost: limit).text
     switch text {
     case "little": return false
     case "big": return true
@@ -144,4 +144,9 @@ struct PickleArchive {
         "the byte order is '\(text)', expected 'little' or 'big'")
     }
   }
+}
+
+extension Bytes {
+  /// The bytes as text.
+  fileprivate var text: String { String(decoding: array, as: UTF8.self) }
 }

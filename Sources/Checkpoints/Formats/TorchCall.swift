@@ -11,12 +11,8 @@ struct TorchCall {
   /// - Throws: `pickleTypeError`.
   func tensor(dtype: Int? = nil, metadata: Int? = nil) throws(CheckpointError) -> TorchTensor {
     guard arguments.count >= 4, case .storage(let storage)? = heap[arguments[0]],
-      case .int(let offset) = arguments[1], let size = integers(2), let strides = integers(3)
+      let offset = heap.integer(arguments[1]), let size = integers(2), let strides = integers(3)
     else { throw fault("a storage, an offset, a size and strides") }
-    guard size.count == strides.count else {
-      throw CheckpointError(
-        .pickleTypeError, "\(size.count) dimensions with \(strides.count) strides")
-    }
     var type = storage.type
     if let dtype {
       guard let named = self.dtype(dtype) else { throw fault("a dtype as argument \(dtype)") }
@@ -60,6 +56,8 @@ struct TorchCall {
       unreadable(
         "a parameter of a lazy module that has never run: run the module once before it is saved",
         dtype(2), nil)
+    case "DTensor":
+      wrapped(TorchTensor(type: nil, size: [], elements: .unreadable("")), in: function)
     default: nil
     }
   }
@@ -99,7 +97,7 @@ struct TorchCall {
     guard let elements = heap.sequence(value) else { return nil }
     var sizes: [Int] = []
     for element in elements {
-      guard case .int(let size) = element else { return nil }
+      guard let size = heap.integer(element) else { return nil }
       sizes.append(size)
     }
     return sizes

@@ -2,7 +2,7 @@
 struct TorchDType: Hashable, Sendable {
   /// As torch prints it without its prefix, `float32`.
   let name: String
-  /// Bytes of one element.
+  /// Bytes of one element; 0 when they are unknown.
   let size: Int
   /// The type here; nil when tensors of it cannot be read.
   let dtype: DType?
@@ -23,16 +23,17 @@ struct TorchDType: Hashable, Sendable {
   /// The type called so in the module `torch`.
   static func named(_ name: String) -> TorchDType? { byName[name] }
 
-  /// The type of a storage class of torch, `FloatStorage`.
-  static func ofStorage(_ name: String) -> TorchDType? {
-    guard name.hasSuffix("Storage") else { return nil }
-    return byStorage[String(name.dropLast("Storage".count))]
+  /// The type of a storage class of torch, `FloatStorage`; one without size for an unknown class.
+  static func ofStorage(_ name: String) -> TorchDType {
+    byStorage[String(name.dropLast("Storage".count))] ?? TorchDType(name, 0)
   }
 
   /// The type of a number of c10's ScalarType, as archives of `torch.export` write it.
   ///
   /// torch's `_export/serde/schema.py` counts one further than c10 does.
-  static func exported(_ number: Int) -> TorchDType? { byExportNumber[number] }
+  static func exported(_ number: Int) -> TorchDType {
+    byExportNumber[number] ?? TorchDType("number \(number)", 0)
+  }
 
   /// The type that torch's writer gives tensors of `dtype`: name and storage class. A nil class stands
   /// for types that are younger than typed storages.

@@ -26,6 +26,11 @@ struct TorchModule {
         if let tensor = heap.tensor(attribute.value) {
           tensors.append((name, tensor))
         } else if case .record(let child)? = heap[attribute.value], child.type.isScriptClass {
+          // Classes of torch's own libraries, whose state only those can read.
+          guard !child.type.module.hasPrefix("__torch__.torch.classes") else {
+            tensors.append((name, TorchTensor.packed(in: child.type)))
+            continue
+          }
           children.append((name, attribute.value))
         } else {
           add(attribute.value, named: name, in: heap)
@@ -34,19 +39,14 @@ struct TorchModule {
       return
     }
 
-    guard let parameters = heap.item("_parameters", of: state),
-      let parameters = heap.items(of: parameters),
-      let modules = heap.item("_modules", of: state), let modules = heap.items(of: modules)
-    else { return nil }
+    guard let modules = heap.item("_modules", of: state).flatMap(heap.items) else { return nil }
+    let parameters = heap.item("_parameters", of: state).flatMap(heap.items) ?? []
     let buffers = heap.item("_buffers", of: state).flatMap(heap.items) ?? []
     let hidden = heap.item("_non_persistent_buffers_set", of: state).map(heap.texts) ?? []
-    for (items, hidden) in [(parameters, []), (buffers, hidden)] {
-      for item in items {
-        guard let name = heap.text(item.key), let tensor = heap.tensor(item.value),
-          !hidden.contains(name)
-        else { continue }
-        tensors.append((name, tensor))
-      }
+    let kept = buffers.filter { heap.text($0.key).map { !hidden.contains($0) } ?? false }
+    for item in parameters + kept {
+      guard let name = heap.text(item.key), let tensor = heap.tensor(item.value) else { continue }
+      tensors.append((name, tensor))
     }
     for module in modules {
       if let name = heap.text(module.key) { children.append((name, module.value)) }

@@ -18,13 +18,23 @@ final class TorchStorage: Sendable {
     self.wholeCount = count
   }
 
-  /// A part of another storage.
-  init(_ start: Int, _ count: Int, of whole: TorchStorage) {
+  private init(_ start: Int, _ count: Int, of whole: TorchStorage) {
     self.key = whole.key
     self.type = whole.type
-    self.start = start
+    self.start = whole.start + start
     self.count = count
     self.wholeCount = whole.wholeCount
+  }
+
+  /// A part of the storage, as files of before 0.4 have them.
+  /// - Throws: `sizeMismatch` when it does not lie inside.
+  func part(_ start: Int, _ count: Int) throws(CheckpointError) -> TorchStorage {
+    guard start >= 0, count >= 0, start <= self.count, count <= self.count - start else {
+      throw CheckpointError(
+        .sizeMismatch,
+        "\(count) elements from \(start) on of the storage '\(key)', which has \(self.count)")
+    }
+    return TorchStorage(start, count, of: self)
   }
 }
 
@@ -47,5 +57,17 @@ final class TorchTensor: Sendable {
     self.type = type
     self.size = size
     self.elements = elements
+  }
+
+  /// What stands for the weights that an object of torch's own libraries has packed.
+  static func packed(in type: PickleGlobal) -> TorchTensor {
+    let name = type.description.replacing("__torch__.", with: "")
+    return TorchTensor(
+      type: nil, size: [],
+      elements: .unreadable(
+        """
+        weights packed by \(name): in Python, save the state_dict() of the float model that was \
+        quantised
+        """))
   }
 }

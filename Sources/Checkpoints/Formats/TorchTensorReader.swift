@@ -35,7 +35,10 @@ struct TorchTensorReader {
   mutating func tensor(
     _ tensor: TorchTensor, named name: String
   ) throws(CheckpointError) -> StoredTensor {
-    do {
+    do throws(CheckpointError) {
+      guard tensor.size.allSatisfy({ $0 >= 0 }) else {
+        throw CheckpointError(.strideOutOfRange, "a negative dimension in shape \(tensor.size)")
+      }
       let shape = try Shape(tensor.size)
       switch tensor.elements {
       case .unreadable(let reason):
@@ -57,6 +60,10 @@ struct TorchTensorReader {
     let bytes = try self.bytes(of: storage)
     guard let dtype = type.dtype else {
       return refused(tensor, name, shape, .dtypeUnsupported, type.refusal, bytes)
+    }
+    guard strides.count == shape.rank else {
+      throw CheckpointError(
+        .strideOutOfRange, "\(shape.rank) dimensions with \(strides.count) strides")
     }
     let layout = try StridedLayout(
       offset: offset, shape: shape, strides: strides, elementSize: type.size,
@@ -89,8 +96,10 @@ struct TorchTensorReader {
   }
 
   private mutating func bytes(of storage: TorchStorage) throws(CheckpointError) -> StorageBytes {
-    let bytes = try found[storage.key] ?? locate(storage.key)
+    let bytes: StorageBytes
+    if let known = found[storage.key] { bytes = known } else { bytes = try locate(storage.key) }
     found[storage.key] = bytes
+    guard storage.type.size > 0 else { return bytes }
     let (size, overflow) = storage.wholeCount.multipliedReportingOverflow(by: storage.type.size)
     // A storage that was made by viewing another dtype may have bytes beyond its last whole element.
     guard !overflow, size <= bytes.byteCount, bytes.byteCount - size < storage.type.size else {
