@@ -27,6 +27,7 @@ extension PickleMachine {
   /// Sets keys, each followed by its value, in the dictionary on top of the stack, or in a record that
   /// may be a kind of dictionary.
   mutating func set(_ values: ArraySlice<PickleValue>) throws(CheckpointError) {
+    let target = try top()
     guard values.count.isMultiple(of: 2) else {
       throw CheckpointError(.pickleMalformed, "SETITEMS with a key that has no value")
     }
@@ -36,7 +37,7 @@ extension PickleMachine {
       try checkKey(values[place])
       items.append((values[place], values[place + 1]))
     }
-    switch heap[try top()] {
+    switch heap[target] {
     case .dictionary(let dictionary): dictionary.items.append(contentsOf: items)
     case .record(let record): record.items.append(contentsOf: items)
     case let other: throw typeError("SETITEM", "a dictionary", other)

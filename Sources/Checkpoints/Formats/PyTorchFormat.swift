@@ -31,6 +31,8 @@ public struct PyTorchFormat: CheckpointFormat {
       guard source.count > 0 else {
         throw CheckpointError(.truncated, offset: 0, "the file is empty")
       }
+      // An archive behind something else is told to be just that.
+      if try Self.endsAsArchive(source) { return try openZip(source) }
       throw CheckpointError(
         .badMagic, offset: 0, "the file begins neither as a zip archive nor as a pickle of PyTorch")
     }
@@ -64,6 +66,14 @@ public struct PyTorchFormat: CheckpointFormat {
     guard start.count > 30 else { return false }
     let length = Int(start[26]) | Int(start[27]) << 8
     return start[30...].prefix(length).suffix(4).elementsEqual(".npy".utf8)
+  }
+
+  /// Whether a zip archive's end record stands at the end.
+  private static func endsAsArchive(_ source: ByteSource) throws(CheckpointError) -> Bool {
+    let size = Zip.Size.endRecord
+    guard source.count >= size else { return false }
+    let end = try source.bytes(in: (source.count - size)..<source.count)
+    return end.integer(at: 0, as: UInt32.self) == Zip.Signature.endRecord
   }
 
   /// Contents of what a pickle gave.

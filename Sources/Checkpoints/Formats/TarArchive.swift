@@ -65,9 +65,10 @@ struct TorchTarArchive {
   ///   when a member is missing.
   init(_ source: ByteSource) throws(CheckpointError) {
     var offset = 0
-    while offset < source.count {
-      let header = try source.bytes(in: offset..<(offset + TarHeader.size)).array
-      guard let header = try TarHeader(header, at: offset) else { break }
+    // Zeros where a header would stand are the end.
+    while let header = try TarHeader(
+      source.bytes(in: offset..<(offset + TarHeader.size)).array, at: offset)
+    {
       let start = offset + TarHeader.size
       guard header.count <= source.count - start else {
         throw CheckpointError(
