@@ -75,7 +75,8 @@ def legacy():
          "5 numbers behind the pickles, 6 in them"),
         ("legacy-count-negative", legacy_file(tail=struct.pack("<q", -6) + FLOATS), "-6 numbers"),
         ("legacy-count-huge", legacy_file(tail=struct.pack("<q", 2**62) + FLOATS), "2^62 numbers"),
-        ("legacy-key-missing", legacy_file(keys=p.EMPTY_LIST, tail=b""), "a storage that no key names"),
+        ("legacy-key-missing", legacy_file(keys=p.EMPTY_LIST, tail=b""),
+         "a storage that no key names"),
         ("legacy-view-outside", legacy_file(root=dict_of((text("weight"), tensor(held(
             view=tuple_of(text("1"), number(4), number(6))))))),
          "a view of 6 numbers at the fourth of 6"),
@@ -97,10 +98,8 @@ def legacy():
 
 def tar_file(root=None, tensors=None, storages=None, names=None, links=()):
     """The format of 2016: a tar of sys_info, pickle, tensors, storages."""
-    tensor_id = tuple_of(number(100)) if root is None else None
-    # A tensor is (key, storage key, type) and then rank, sizes, strides and offset, in binary.
     root = root or dict_of((text("weight"), number(100) + p.BINPERSID))
-    del tensor_id
+    # A tensor is (key, storage key, type) and then rank, sizes, strides and offset, in binary.
     entry = pickle(tuple_of(number(100), number(7), name("torch", "FloatTensor")))
     parts = {
         "sys_info": pickle(dict_of((text("protocol_version"), number(1000)),
