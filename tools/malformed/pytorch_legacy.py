@@ -43,11 +43,11 @@ def legacy():
     """The format before 1.6."""
     good = legacy_file()
     big = dict_of((text("protocol_version"), number(1001)), (text("little_endian"), b"\x89"))
-    numbers = struct.pack(">6f", *struct.unpack("<6f", FLOATS))
     yield Case("accepted", "legacy", "P18", good, "the format before 1.6", answer=GOOD)
     yield Case("accepted", "legacy-big-endian", "P18",
-               legacy_file(system=big, tail=struct.pack(">q", 6) + numbers),
-               "the same, written by a big-endian machine", answer=GOOD)
+               legacy_file(system=big),
+               "written by a big-endian machine, which turns the numbers round when it writes",
+               answer=GOOD)
     view = tuple_of(text("1"), number(2), number(4))
     yield Case("accepted", "legacy-view", "P9", legacy_file(root=dict_of(
         (text("weight"), tensor(held())),
