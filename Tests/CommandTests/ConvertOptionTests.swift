@@ -344,14 +344,16 @@ import Testing
     let report = try bench.json("convert", "model.h5", "o.strata")
     #expect(
       Set(report.keys) == [
-        "input", "output", "from", "to", "taken", "renamed", "folded", "assumed", "missing",
-        "unexpected", "mismatched", "left_over", "ignored", "dropped",
+        "input", "output", "from", "to", "key", "modules", "taken", "renamed", "folded", "unfolded",
+        "assumed", "missing", "unexpected", "nearest", "mismatched", "left_over", "ignored",
+        "dropped", "unmatched",
       ])
     #expect(report["input"] as? String == "model.h5")
     #expect(report["output"] as? String == "o.strata")
     #expect((report["taken"] as? [String])?.count == 6)
     for key in [
-      "folded", "assumed", "missing", "unexpected", "mismatched", "left_over", "ignored", "dropped",
+      "folded", "unfolded", "assumed", "missing", "unexpected", "mismatched", "left_over",
+      "ignored", "dropped", "unmatched",
     ] {
       #expect((report[key] as? [Any])?.isEmpty == true, "\(key)")
     }
