@@ -122,7 +122,7 @@ public struct WriteOptions: Sendable {
 
 extension [any CheckpointFormat] {
   /// The formats that need nothing beyond `Checkpoints`.
-  public static var builtIn: Self { [StrataFormat()] }
+  public static var builtIn: Self { [StrataFormat(), PyTorchFormat()] }
 
   /// The format of a file: by content, or by extension where no content is recognised.
   /// - Throws: `truncated` for an empty file, `unknownFormat`.
