@@ -184,7 +184,7 @@ extension CheckpointContents {
     for (index, tensor) in found.enumerated() {
       let original = wanted[index]
       guard tensor.name == original.name, tensor.dtype == original.dtype,
-        tensor.shape == original.shape, try tensor.forEachPiece({ _ in }) == checksums[index]
+        tensor.shape == original.shape, try tensor.checksum() == checksums[index]
       else {
         throw CheckpointError(
           .checksumMismatch, tensor: original.name, "reads back differently than it was written")
