@@ -79,6 +79,9 @@ struct Convert: ParsableCommand {
     let rules = try NameRules(names)
     let settings = try SetOptions(reading.set, .converting)
     let target = try targetFormat()
+    guard shardSize == nil || target.canShard else {
+      throw ValidationError("--shard-size: a \(target.name) file is always one file")
+    }
     let dtype = try targetDType()
     let source = try sourceFormat()
 

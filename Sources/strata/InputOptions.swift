@@ -66,6 +66,7 @@ private struct ForcedFormat: CheckpointFormat {
 
   var name: String { base.name }
   var fileExtensions: [String] { base.fileExtensions }
+  var canShard: Bool { base.canShard }
 
   func recognizes(_ source: ByteSource) -> Bool { true }
 

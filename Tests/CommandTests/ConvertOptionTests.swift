@@ -74,8 +74,25 @@ import Testing
         == (0..<2).flatMap { layer in
           ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map { "y.\($0)_l\(layer)" }
         } + ["fc.weight", "fc.bias"])
-    // The same order of groups twice, and a dollar that is none.
-    #expect(try names("a.h5", "--rename", "(o)(u)t=$2$1$$").last == "uo$$.bias")
+    for (template, expected) in [
+      // Groups in another order, a dollar that is none, the match, and a dollar that is written twice.
+      ("$2$1$", "uo$"), ("$0$0", "outout"), ("$$1", "$1"), ("${2}0", "u0"), ("${first}x", "ox"),
+      // Two groups: the first one and a zero.
+      ("$10", "o0"),
+    ] {
+      #expect(
+        try names("a.h5", "--rename", "(?<first>o)(u)t=\(template)").last == "\(expected).bias")
+    }
+    #expect(
+      try names(
+        "a.h5", "--include", "^out.weight$", "--rename",
+        "^(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)=$10$1") == ["to"])
+    for template in ["$3", "${third}", "$99"] {
+      let fault = try bench.fail(
+        "convert", "a.h5", "q.strata", "--rename", "(?<first>o)(u)t=\(template)", code: "usage",
+        status: 64)
+      #expect(fault.line.contains(template), "\(fault.line)")
+    }
     let report = try bench.json("convert", "a.h5", "o.strata", "--rename", "out=fc")
     #expect(
       report["renamed"] as? [[String: String]] == [
