@@ -10,6 +10,8 @@ struct StridedBytes: TensorBytes {
   /// The bytes of the whole storage.
   private let storageByteCount: Int
   private let isBigEndian: Bool
+  /// Whether every element, a floating-point number, is to have the other sign.
+  private let isNegated: Bool
 
   /// Reads runs of at least this many bytes: below, the calls cost more than the bytes.
   private static let smallRun = 1 << 14
@@ -17,13 +19,14 @@ struct StridedBytes: TensorBytes {
   /// Describes a tensor in a storage, which `layout` has been checked against.
   init(
     of layout: StridedLayout, elementSize: Int, in storage: any TensorBytes, byteCount: Int,
-    isBigEndian: Bool
+    isBigEndian: Bool, isNegated: Bool = false
   ) {
     self.storage = storage
     self.layout = layout
     self.elementSize = elementSize
     self.storageByteCount = byteCount
     self.isBigEndian = isBigEndian
+    self.isNegated = isNegated
   }
 
   func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
@@ -36,6 +39,7 @@ struct StridedBytes: TensorBytes {
     let elements = first..<((range.upperBound + elementSize - 1) / elementSize)
     var bytes = try elementBytes(elements)
     if isBigEndian { bytes = bytes.swapped(elementSize: elementSize) }
+    if isNegated { bytes = bytes.negated(elementSize: elementSize) }
     let start = first * elementSize
     return bytes[(range.lowerBound - start)..<(range.upperBound - start)]
   }
@@ -126,6 +130,16 @@ extension StridedBox {
 }
 
 extension Bytes {
+  /// Little-endian floating-point numbers with the other sign, NaN too.
+  fileprivate func negated(elementSize: Int) -> Bytes {
+    unsafe Bytes(count: count) { output in
+      unsafe withUnsafeBytes { unsafe output.copyMemory(from: $0) }
+      for last in stride(from: elementSize - 1, to: output.count, by: elementSize) {
+        unsafe output[last] ^= 0x80
+      }
+    }
+  }
+
   /// Elements with their bytes in the opposite order.
   fileprivate func swapped(elementSize: Int) -> Bytes {
     guard elementSize > 1 else { return self }

@@ -18,13 +18,9 @@ struct TorchCall {
       guard let named = self.dtype(dtype) else { throw fault("a dtype as argument \(dtype)") }
       type = named
     }
-    if let metadata, let bit = bits(metadata).first {
-      return unreadable(
-        "a tensor with its bit '\(bit)' set: in Python, save t.resolve_\(bit)() in its place",
-        type, size)
-    }
     return TorchTensor(
-      type: type, size: size, elements: .strided(storage, offset: offset, strides: strides))
+      type: type, size: size, elements: .strided(storage, offset: offset, strides: strides),
+      isNegated: metadata.map(isNegated) ?? false)
   }
 
   /// The tensor of a call that says of which kind it is, but whose elements are not read; nil for a call
@@ -110,9 +106,9 @@ struct TorchCall {
     return TorchDType.named(global.name)
   }
 
-  /// The names of the bits that are set beside the elements: `conj` and `neg`.
-  private func bits(_ place: Int) -> [String] {
-    guard place < arguments.count, let items = heap.items(of: arguments[place]) else { return [] }
-    return items.compactMap { $0.value == .bool(true) ? heap.text($0.key) : nil }
+  /// Whether the bit `neg` is set in what stands beside the elements. The other one, `conj`, is that of
+  /// complex tensors.
+  private func isNegated(_ place: Int) -> Bool {
+    place < arguments.count && heap.item("neg", of: arguments[place]) == .bool(true)
   }
 }

@@ -16,9 +16,6 @@ struct TorchDType: Hashable, Sendable {
   /// Bytes without a type, as storages of newer dtypes are.
   static let untyped = TorchDType("untyped", 1)
 
-  /// The name as it is shown: safetensors' where there is one.
-  var displayName: String { dtype?.rawValue ?? name }
-
 
   /// The type called so in the module `torch`.
   static func named(_ name: String) -> TorchDType? { byName[name] }

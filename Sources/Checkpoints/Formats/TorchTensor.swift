@@ -52,11 +52,15 @@ final class TorchTensor: Sendable {
   /// The dimensions, unchecked.
   let size: [Int]
   let elements: Elements
+  /// Whether the elements stand in the storage with the other sign, as those of a real view of a
+  /// conjugated tensor do.
+  let isNegated: Bool
 
-  init(type: TorchDType?, size: [Int], elements: Elements) {
+  init(type: TorchDType?, size: [Int], elements: Elements, isNegated: Bool = false) {
     self.type = type
     self.size = size
     self.elements = elements
+    self.isNegated = isNegated
   }
 
   /// What stands for the weights that an object of torch's own libraries has packed.

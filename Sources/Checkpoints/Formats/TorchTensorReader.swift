@@ -61,6 +61,11 @@ struct TorchTensorReader {
     guard let dtype = type.dtype else {
       return refused(tensor, name, shape, .dtypeUnsupported, type.refusal, bytes)
     }
+    guard !tensor.isNegated || dtype.isFloatingPoint else {
+      return refused(
+        tensor, name, shape, .unsupportedVariant,
+        "a tensor with its bit 'neg' set: in Python, save t.resolve_neg() in its place", bytes)
+    }
     guard strides.count == shape.rank else {
       throw CheckpointError(
         .strideOutOfRange, "\(shape.rank) dimensions with \(strides.count) strides")
@@ -80,7 +85,7 @@ struct TorchTensorReader {
       storedByteCount: min(shape.byteCount(of: dtype), bytes.byteCount), encoding: "raw", file: file,
       contents: StridedBytes(
         of: layout, elementSize: type.size, in: bytes.contents, byteCount: bytes.byteCount,
-        isBigEndian: bytes.isBigEndian))
+        isBigEndian: bytes.isBigEndian, isNegated: tensor.isNegated))
   }
 
   private func refused(
@@ -90,7 +95,7 @@ struct TorchTensorReader {
     let refusal = CheckpointError(
       code, file: file, tensor: name, "\(reason), or leave it out with --exclude")
     return StoredTensor(
-      name: name, dtype: nil, dtypeName: tensor.type?.displayName ?? "unknown", shape: shape,
+      name: name, dtype: nil, dtypeName: tensor.type?.name ?? "unknown", shape: shape,
       storedByteCount: bytes?.byteCount ?? 0, encoding: "raw", file: file,
       contents: RefusedBytes(refusal: refusal, storage: bytes), refusal: refusal)
   }
