@@ -14,9 +14,6 @@ public protocol CheckpointFormat: Sendable {
     _ source: ByteSource, options: ReadOptions
   ) throws(CheckpointError) -> CheckpointContents
 
-  /// Whether a checkpoint can be spread over several files: `WriteOptions.shardSize`.
-  var canShard: Bool { get }
-
   /// What of `contents` files of this format cannot hold, in words; it is left out.
   func dropped(from contents: CheckpointContents) -> [String]
 
@@ -45,9 +42,6 @@ public protocol CheckpointFormat: Sendable {
 }
 
 extension CheckpointFormat {
-  /// One file, unless a format says otherwise.
-  public var canShard: Bool { false }
-
   /// Opens a source, leaving every choice as it usually is.
   public func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
     try open(source, options: ReadOptions())
