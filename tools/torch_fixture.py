@@ -53,8 +53,15 @@ def digits(tensor):
     return "".join("%02x" % byte for byte in bytearray(data))
 
 
+def is_packed(value):
+    """Whether it is an object of torch's own libraries that keeps weights to itself."""
+    return type(value).__name__ == "ScriptObject"
+
+
 def answer(name, tensor):
     """What expected.json says of a tensor."""
+    if is_packed(tensor):
+        return {"name": name, "dtype": "unknown", "refused": "unsupportedVariant"}
     if getattr(tensor, "is_nested", False):
         return {"name": name, "dtype": dtype_name(tensor), "refused": "unsupportedVariant"}
     said = {"name": name, "shape": list(tensor.shape)}
@@ -69,7 +76,7 @@ def walk(value, path=()):
     """Every tensor below dicts, lists and modules: [(path, tensor)]."""
     if isinstance(value, torch.nn.Module):
         value = value.state_dict()
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor) or is_packed(value):
         return [(".".join(path), value)]
     if isinstance(value, dict):
         return [pair for key in value for pair in walk(value[key], path + (str(key),))]

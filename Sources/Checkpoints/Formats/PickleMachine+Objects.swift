@@ -100,6 +100,9 @@ extension PickleMachine {
     case "builtins.bytearray", "_codecs.encode":
       // Bytes of Python 3 in protocol 2, which has none; no tensor is made of them.
       return heap.add(.bytes(count: 0))
+    case "builtins.getattr":
+      let name = values.last.flatMap(heap.text) ?? ""
+      return heap.add(.global(PickleGlobal(module: "torch", name: name)))
     case "copyreg._reconstructor", "copyreg.__newobj__":
       guard let type = values.first, let named = heap.global(type) else {
         throw CheckpointError(.forbiddenOpcode, "\(global) makes an object of what is no class")
@@ -134,7 +137,19 @@ extension PickleMachine {
     guard let values = heap.tuple(arguments) else {
       throw typeError(instruction, "a tuple of arguments", heap[arguments])
     }
+    if global.isAttributeAccess { try checkAttribute(values) }
     return (global, values)
+  }
+
+  /// Lets `getattr` name a function of torch's own namespace, as `torch.tanh` is pickled, and nothing
+  /// else: it would reach everything.
+  private func checkAttribute(_ arguments: [PickleValue]) throws(CheckpointError) {
+    guard arguments.count == 2, let object = heap.global(arguments[0]), object.module == "torch._C",
+      object.name.hasPrefix("_VariableFunctions"), heap.text(arguments[1]) != nil
+    else {
+      throw CheckpointError(
+        .forbiddenGlobal, "the pickle calls builtins.getattr, which no checkpoint needs")
+    }
   }
 
   /// The elements that a container is made of.

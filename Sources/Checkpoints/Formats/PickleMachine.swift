@@ -65,7 +65,8 @@ struct PickleMachine {
         if opcode == .stop { return try result() }
         try execute(opcode)
         guard heap.count <= Limit.objects, stack.count <= Limit.stack else {
-          throw CheckpointError(.nestingLimit, "the pickle builds more than \(Limit.objects) objects")
+          throw CheckpointError(
+            .nestingLimit, "the pickle builds more than \(Limit.objects) objects")
         }
       } catch {
         throw error.located(offset: at)
@@ -293,7 +294,8 @@ struct PickleMachine {
     guard count <= Limit.text else { return try bytes(count) }
     textBytes += count
     guard textBytes <= Limit.textBytes else {
-      throw CheckpointError(.nestingLimit, "the pickle holds more than \(Limit.textBytes) bytes of text")
+      throw CheckpointError(
+        .nestingLimit, "the pickle holds more than \(Limit.textBytes) bytes of text")
     }
     let bytes = try input.bytes(count)
     if let text = String(validating: bytes, as: UTF8.self) {

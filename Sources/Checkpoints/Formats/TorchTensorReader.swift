@@ -82,7 +82,8 @@ struct TorchTensorReader {
     }
     return StoredTensor(
       name: name, dtype: dtype, shape: shape,
-      storedByteCount: min(shape.byteCount(of: dtype), bytes.byteCount), encoding: "raw", file: file,
+      storedByteCount: min(shape.byteCount(of: dtype), bytes.byteCount), encoding: "raw",
+      file: file,
       contents: StridedBytes(
         of: layout, elementSize: type.size, in: bytes.contents, byteCount: bytes.byteCount,
         isBigEndian: bytes.isBigEndian, isNegated: tensor.isNegated))
