@@ -84,6 +84,7 @@ public struct PyTorchFormat: CheckpointFormat {
     var contents = CheckpointContents(
       moduleRecords: tree.moduleRecords, ignored: tree.ignored)
     contents.tensors.reserveCapacity(tree.tensors.count)
+    reader.reserveCapacity(tree.tensors.count)
     for (name, tensor) in tree.tensors {
       contents.tensors.append(try reader.tensor(tensor, named: name))
     }

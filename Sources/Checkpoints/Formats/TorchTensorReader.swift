@@ -30,6 +30,9 @@ struct TorchTensorReader {
     self.locate = locate
   }
 
+  /// Makes room for the storages of `count` tensors.
+  mutating func reserveCapacity(_ count: Int) { found.reserveCapacity(count) }
+
   /// The tensor that is called `name`.
   /// - Throws: `sizeMismatch`, `strideOutOfRange`, `expansionLimit`, and what is wrong with the shape.
   mutating func tensor(
