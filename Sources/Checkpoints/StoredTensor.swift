@@ -9,9 +9,21 @@ public protocol TensorBytes: Sendable {
   /// Checks every stored byte against its checksum, as far as the format has one. `count` is the
   /// number of decoded bytes.
   func verify(count: Int) throws(CheckpointError)
+
+  /// The CRC-32 of the `count` decoded bytes, every one of them read and checked.
+  func checksum(count: Int) throws(CheckpointError) -> UInt32
 }
 
 extension TensorBytes {
+  /// Reads everything, a piece at a time.
+  public func checksum(count: Int) throws(CheckpointError) -> UInt32 {
+    var checksum = CRC32()
+    for start in stride(from: 0, to: count, by: StoredTensor.pieceSize) {
+      checksum.update(try bytes(in: start..<min(start + StoredTensor.pieceSize, count)))
+    }
+    return checksum.value
+  }
+
   /// Reads everything, a piece at a time.
   public func verify(count: Int) throws(CheckpointError) {
     for start in stride(from: 0, to: count, by: StoredTensor.pieceSize) {
@@ -45,7 +57,7 @@ public struct StoredTensor: Sendable {
   /// Why the tensor cannot be read, where more is known than that its code is unknown.
   private let refusal: CheckpointError?
   /// The file, for errors.
-  private let file: String?
+  let file: String?
 
   /// Describes a tensor.
   ///
@@ -117,14 +129,33 @@ public struct StoredTensor: Sendable {
   public func forEachPiece(
     _ body: (Bytes) throws(CheckpointError) -> Void
   ) throws(CheckpointError) -> UInt32 {
+    try checksum { piece throws(CheckpointError) in
+      try body(piece)
+      return CRC32(piece).value
+    }
+  }
+
+  /// Hands the decoded bytes to `body` likewise, which gives the CRC-32 of the piece: whoever computes
+  /// checksums anyhow need not do it twice.
+  func checksum(
+    ofPieces body: (Bytes) throws(CheckpointError) -> UInt32
+  ) throws(CheckpointError) -> UInt32 {
     let count = shape.byteCount(of: try readableDType())
     var checksum = CRC32()
     for start in stride(from: 0, to: count, by: Self.pieceSize) {
       let piece = try bytes(in: start..<min(start + Self.pieceSize, count))
-      checksum.update(piece)
-      try body(piece)
+      checksum.append(try body(piece), count: piece.count)
     }
     return checksum.value
+  }
+
+  /// The CRC-32 of the decoded bytes, every one of them read and checked.
+  func checksum() throws(CheckpointError) -> UInt32 {
+    do {
+      return try contents.checksum(count: shape.byteCount(of: try readableDType()))
+    } catch {
+      throw error.located(file: file, tensor: name)
+    }
   }
 
   /// Checks every stored byte, also of a tensor that cannot be decoded.

@@ -65,6 +65,20 @@ extension StrataFormat {
       for index in part.chunks.indices { _ = try bytes(in: decodedRange(index)) }
     }
 
+    /// Raw chunks have been checked against the checksums of their bytes: those need only be put together.
+    func checksum(count: Int) throws(CheckpointError) -> UInt32 {
+      var checksum = CRC32()
+      for index in part.chunks.indices {
+        let range = decodedRange(index)
+        let bytes = try bytes(in: range)
+        // That of the last chunk takes the padding in.
+        let isKnown = encoding == .raw && index < part.chunks.count - 1 && source.checksData
+        checksum.append(
+          isKnown ? part.chunks[index].checksum : CRC32(bytes).value, count: range.count)
+      }
+      return checksum.value
+    }
+
     private func decodedRange(_ index: Int) -> Range<Int> {
       (index * chunkSize)..<min((index + 1) * chunkSize, count)
     }
