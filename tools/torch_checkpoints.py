@@ -174,7 +174,18 @@ def surroundings(folder):
         "large": 2 ** 100, "negative": -2 ** 70, "counter": collections.Counter("aab"),
         "default": collections.defaultdict(list, a=[1]), "point": point(1, 2),
         "dtype": torch.float32, "device": torch.device("cpu"), "size": torch.Size([2, 3]),
-        "range": range(3), "slice": slice(1, 2), "type": nn.LSTM, "function": torch.tanh,
+        "range": range(3), "slice": slice(1, 2), "type": nn.LSTM, "function": nn.functional.relu,
         "generator": torch.get_rng_state()[:16].clone(),
         "text": u"\u00e4\u4e2d\U0001F600", "empty": "", "ellipsis": Ellipsis,
     }), key="state_dict")
+
+
+@variant
+def built_in_function(folder):
+    """torch.tanh among the settings: pickled as a call of getattr, which is refused by name."""
+    torch.save({"state_dict": nn.RNN(3, 4).state_dict(), "activation": torch.tanh},
+               folder.place("built-in-function.pt"))
+    with open(folder.place("built-in-function.pt"), "rb") as file:
+        if b"getattr" not in file.read():
+            raise RuntimeError("not pickled by getattr")
+    folder.refuse("built-in-function.pt", "forbiddenGlobal", "a pickle that names getattr")

@@ -57,7 +57,7 @@ public struct StoredTensor: Sendable {
   /// Why the tensor cannot be read, where more is known than that its code is unknown.
   private let refusal: CheckpointError?
   /// The file, for errors.
-  private let file: String?
+  let file: String?
 
   /// Describes a tensor.
   ///

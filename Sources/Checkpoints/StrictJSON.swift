@@ -17,11 +17,14 @@ package struct StrictJSON: Sendable {
   ///
   /// Equal keys are compared after their escapes are resolved, as Unicode text.
   /// - Throws: `headerInvalid` when it is no JSON or no UTF-8, `duplicateName` when a key occurs twice
-  ///   in an object, `nestingLimit` when arrays and objects stand deeper than `largestDepth`.
+  ///   in an object, `nestingLimit` when arrays and objects stand deeper than `largestDepth`,
+  ///   `tensorLimit` when one of them holds more than `largestCount` values.
   package init(
-    _ bytes: Bytes, at offset: Int = 0, largestDepth: Int = 64
+    _ bytes: Bytes, at offset: Int = 0, largestDepth: Int = 64,
+    largestCount: Int = 1 << 18
   ) throws(CheckpointError) {
-    var parser = StrictJSONParser(bytes.array, at: offset, largestDepth: largestDepth)
+    var parser = StrictJSONParser(
+      bytes.array, at: offset, largestDepth: largestDepth, largestCount: largestCount)
     try parser.parse()
     self.text = StrictJSONText(bytes: parser.bytes, base: offset, nodes: parser.nodes)
     self.place = 0
@@ -104,10 +107,11 @@ package struct StrictJSON: Sendable {
 
   /// A size or an offset called `what` in errors: digits alone, at most 2^53, above which readers that
   /// take numbers for doubles see another one.
-  /// - Throws: `badInteger`.
+  /// - Throws: `headerInvalid` when the value is no number, `badInteger` when it is another one.
   package func count(_ what: String) throws(CheckpointError) -> Int {
+    guard kind == .number else { throw mismatch(what, "a number") }
     let token = text.bytes[node.start..<node.end]
-    guard kind == .number, token.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }),
+    guard token.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }),
       let count = Int(String(decoding: token, as: UTF8.self)), count <= 1 << 53
     else {
       let found = String(decoding: token.prefix(40), as: UTF8.self)

@@ -3,10 +3,12 @@ struct StrictJSONParser {
   let bytes: [UInt8]
   private let base: Int
   private let largestDepth: Int
+  private let largestCount: Int
   private(set) var nodes: [StrictJSONText.Node] = []
   private var position = 0
 
-  init(_ bytes: [UInt8], at base: Int, largestDepth: Int) {
+  init(_ bytes: [UInt8], at base: Int, largestDepth: Int, largestCount: Int) {
+    self.largestCount = largestCount
     self.bytes = bytes
     self.base = base
     self.largestDepth = largestDepth
@@ -39,7 +41,10 @@ struct StrictJSONParser {
   private mutating func parseArray(depth: Int) throws(CheckpointError) {
     let place = try open(.array, depth)
     if take("]") { return close(place) }
+    var count = 0
     repeat {
+      count += 1
+      try check(count)
       skipSpace()
       try parseValue(depth: depth)
       skipSpace()
@@ -61,6 +66,7 @@ struct StrictJSONParser {
         throw CheckpointError(
           .duplicateName, tensor: key, offset: base + at, "the key occurs twice in its object")
       }
+      try check(keys.count)
       skipSpace()
       guard take(":") else { throw fault("a colon was expected") }
       skipSpace()
@@ -83,6 +89,14 @@ struct StrictJSONParser {
     position += 1
     skipSpace()
     return nodes.count - 1
+  }
+
+  private func check(_ count: Int) throws(CheckpointError) {
+    guard count <= largestCount else {
+      throw CheckpointError(
+        .tensorLimit, offset: base + position,
+        "an array or object of more than \(largestCount) values")
+    }
   }
 
   private mutating func close(_ place: Int) {

@@ -17,13 +17,18 @@ enum TorchFixtures {
     var tensors: [Tensor]?
     /// The code, where the file is not read.
     var refused: String?
+    /// Whether the tensors have an order; a plain dictionary of Python 2 has none.
+    var isOrdered: Bool?
     /// The path of the state dict that is meant.
     var key: String?
     /// The options of modules by path.
     var modules: [String: [String: ModuleRecord.Option]]?
   }
 
-  private struct Folder: Decodable { var files: [String: Expected] }
+  private struct Folder: Decodable {
+    var python: String
+    var files: [String: Expected]
+  }
 
   /// Every file, as `<version>/<name>`.
   static let names: [String] = expected.keys.sorted()
@@ -36,7 +41,10 @@ enum TorchFixtures {
       guard let data = FileManager.default.contents(atPath: path),
         let folder = try? JSONDecoder().decode(Folder.self, from: data)
       else { continue }
-      for (name, file) in folder.files { expected["\(version)/\(name)"] = file }
+      for (name, file) in folder.files {
+        expected["\(version)/\(name)"] = file
+        expected["\(version)/\(name)"]?.isOrdered = !folder.python.hasPrefix("2.")
+      }
     }
     return expected
   }()

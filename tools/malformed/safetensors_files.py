@@ -176,7 +176,7 @@ def kinds():
         yield Case("dtypeUnsupported", what, "S9", beside(dtype, count, size), f"dtype {dtype!r}",
                    "tensor", tensor="x")
     yield Case("dtypeUnsupported", "f4-odd", "S9", beside("F4", 3, 2), "three half bytes",
-               "tensor", tensor="x")
+               tensor="x")
 
 
 def metadata():

@@ -15,7 +15,9 @@ struct ExportedArchive {
   init?(_ archive: ZipArchive, root: String) {
     let start = root + Self.weights.directory
     models = archive.entries.compactMap { entry in
-      guard entry.name.hasPrefix(start), entry.name.hasSuffix(Self.weights.suffix) else { return nil }
+      guard entry.name.hasPrefix(start), entry.name.hasSuffix(Self.weights.suffix) else {
+        return nil
+      }
       return String(entry.name.dropFirst(start.count).dropLast(Self.weights.suffix.count))
     }
     guard !models.isEmpty else { return nil }
@@ -36,16 +38,17 @@ struct ExportedArchive {
     }
     for model in models {
       let first = contents.tensors.count
-      for (directory, suffix) in [Self.weights, Self.constants] {
-        for (name, value) in try members(directory + model + suffix) {
-          guard let tensor = try tensor(value, named: name, in: directory) else {
-            contents.ignored.append("\(name): an object that is no tensor")
-            continue
-          }
-          let name = models.count == 1 ? name : "\(model).\(name)"
-          contents.tensors.append(try reader.tensor(tensor, named: name))
+      let directory = Self.weights.directory
+      for (name, value) in try members(directory + model + Self.weights.suffix) {
+        guard let tensor = try tensor(value, named: name, in: directory) else {
+          contents.ignored.append("\(name): an object that is no tensor")
+          continue
         }
+        let name = models.count == 1 ? name : "\(model).\(name)"
+        contents.tensors.append(try reader.tensor(tensor, named: name))
       }
+      let constants = try members(Self.constants.directory + model + Self.constants.suffix)
+      contents.ignored += ExportedArchive.told(constants.map(\.key))
       if models.count > 1 {
         let tensors = contents.tensors[first...]
         contents.stateDicts.append(
@@ -54,12 +57,15 @@ struct ExportedArchive {
             byteCount: tensors.reduce(0) { $0 + $1.storedByteCount }))
       }
     }
-    var names: Set<String> = []
-    for tensor in contents.tensors where !names.insert(tensor.name).inserted {
-      throw CheckpointError(
-        .duplicateName, tensor: tensor.name, "a weight and a constant have the same name")
-    }
     return contents
+  }
+
+  /// What is said of constants, and of buffers that are not persistent: as for `state_dict()`, they are
+  /// no part of it.
+  fileprivate static func told(_ constants: [String]) -> [String] {
+    guard !constants.isEmpty else { return [] }
+    let shown = constants.prefix(8).joined(separator: ", ") + (constants.count > 8 ? ", …" : "")
+    return ["\(constants.count) constants beside the state dict: \(shown)"]
   }
 
   /// The entries of a JSON file; none when there is no file.
@@ -107,7 +113,9 @@ struct ExportedArchive {
       let offset = try meta["storage_offset"].map({ value throws(CheckpointError) in
         try integer(value, "storage_offset")
       }) ?? 0
-    else { return refused("a tensor whose shape is a formula: export the model with fixed weights") }
+    else {
+      return refused("a tensor whose shape is a formula: export the model with fixed weights")
+    }
     return try tensor(type, size, strides, offset, in: directory + path, named: name)
   }
 
@@ -128,7 +136,8 @@ struct ExportedArchive {
     }
     guard needed <= bytes || type.dtype == nil else {
       throw CheckpointError(
-        .sizeMismatch, tensor: name, "the entry \(path) has \(bytes) bytes, the shape needs \(needed)")
+        .sizeMismatch, tensor: name,
+        "the entry \(path) has \(bytes) bytes, the shape needs \(needed)")
     }
     let storage = TorchStorage(
       key: root + path, type: type, count: type.size > 0 ? bytes / type.size : 0)
@@ -160,12 +169,8 @@ struct ExportedArchive {
 
 /// An archive of `torch.export.save` up to PyTorch 2.7: files of `torch.save` in a zip archive.
 struct ExportedPickles {
-  private let entries: [ZipArchive.Entry]
-
-  private static let names = [
-    "serialized_state_dict.pt", "serialized_state_dict.json", "serialized_constants.pt",
-    "serialized_constants.json",
-  ]
+  private let stateDicts: [ZipArchive.Entry]
+  private let constants: [ZipArchive.Entry]
 
   /// Looks for the files; nil when there are none.
   init?(_ archive: ZipArchive) {
@@ -173,30 +178,40 @@ struct ExportedPickles {
       let parts = entry.name.split(separator: "/").map(String.init)
       return parts.count >= 3 && parts.suffix(2).first == "weights" && entry.name.hasSuffix(".pt")
     }
-    entries = Self.names.compactMap { archive[$0] } + legacy
-    guard !entries.isEmpty else { return nil }
+    stateDicts =
+      ["serialized_state_dict.pt", "serialized_state_dict.json"].compactMap { archive[$0] } + legacy
+    constants =
+      ["serialized_constants.pt", "serialized_constants.json"].compactMap { archive[$0] }
+    guard !stateDicts.isEmpty else { return nil }
   }
 
-  /// Reads the state dict, and behind it the constants.
+  /// Reads the state dict.
   func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
-    var contents = CheckpointContents()
-    for entry in entries where entry.count > 0 {
-      guard entry.method == .stored else {
-        throw CheckpointError(
-          .unsupportedVariant, offset: entry.headerOffset,
-          "the entry \(entry.name) is deflated: unpack it, it is a file of torch.save")
-      }
-      let part = source.part(entry.dataOffset..<(entry.dataOffset + entry.count))
-      let inner = try PyTorchFormat().open(part, options: ReadOptions())
-      contents.tensors += inner.tensors
-      contents.moduleRecords += inner.moduleRecords
-      contents.ignored += inner.ignored
-    }
-    var names: Set<String> = []
-    for tensor in contents.tensors where !names.insert(tensor.name).inserted {
+    guard let entry = stateDicts.first, stateDicts.count == 1 else {
       throw CheckpointError(
-        .duplicateName, tensor: tensor.name, "a weight and a constant have the same name")
+        .unsupportedVariant,
+        """
+        the archive holds \(stateDicts.count) state dicts: unpack the one that is meant, each is a file \
+        of torch.save
+        """)
+    }
+    var contents = try open(entry, in: source)
+    for constants in constants where constants.count > 0 {
+      contents.ignored += ExportedArchive.told(try open(constants, in: source).tensors.map(\.name))
     }
     return contents
+  }
+
+  /// Opens a file of `torch.save` where it stands inside the archive.
+  private func open(
+    _ entry: ZipArchive.Entry, in source: ByteSource
+  ) throws(CheckpointError) -> CheckpointContents {
+    guard entry.method == .stored else {
+      throw CheckpointError(
+        .unsupportedVariant, offset: entry.headerOffset,
+        "the entry \(entry.name) is deflated: unpack it, it is a file of torch.save")
+    }
+    let part = source.part(entry.dataOffset..<(entry.dataOffset + entry.count))
+    return try PyTorchFormat().open(part, options: ReadOptions())
   }
 }

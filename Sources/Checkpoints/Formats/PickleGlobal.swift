@@ -32,16 +32,19 @@ extension PickleGlobal {
     "smtplib", "poplib", "imaplib", "nntplib", "telnetlib", "xmlrpc", "webbrowser", "antigravity",
     "requests", "aiohttp", "paramiko",
     // Code: making, finding, loading and running it.
-    "importlib", "imp", "_imp", "runpy", "pkgutil", "zipimport", "codeop", "ctypes", "_ctypes", "cffi",
-    "marshal", "pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "compileall",
-    "py_compile", "pdb", "bdb", "timeit", "cProfile", "doctest", "idlelib", "lib2to3", "gc", "atexit",
+    "importlib", "imp", "_imp", "runpy", "pkgutil", "zipimport", "codeop", "ctypes", "_ctypes",
+    "cffi",
+    "marshal", "pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve",
+    "compileall",
+    "py_compile", "pdb", "bdb", "timeit", "cProfile", "doctest", "idlelib", "lib2to3", "gc",
+    "atexit",
     "sqlite3", "linecache",
   ]
 
   /// Functions of otherwise harmless modules that run code, reach attributes or open files.
   private static let dangerousNames: [String: Set<String>] = [
     "builtins": [
-      "eval", "exec", "execfile", "compile", "__import__", "getattr", "setattr", "delattr", "open", "file",
+      "eval", "exec", "execfile", "compile", "__import__", "setattr", "delattr", "open", "file",
       "input", "raw_input", "breakpoint", "globals", "locals", "vars", "apply", "reload", "map",
       "filter", "reduce", "__build_class__", "help", "exit", "quit",
     ],
@@ -72,6 +75,9 @@ extension PickleGlobal {
     "torch.package": ["PackageImporter"],
     "logging.config": ["dictConfig", "fileConfig", "listen"],
   ]
+
+  /// Whether it is `getattr`, which is judged by what it is called with.
+  var isAttributeAccess: Bool { module == "builtins" && name == "getattr" }
 
   /// Why the name is refused; nil for one that may stand in a checkpoint.
   var danger: String? {

@@ -4,7 +4,7 @@ extension PickleMachine {
   // MARK: Filling
 
   /// Appends to the list on top of the stack, or to a record that may be a kind of list.
-  mutating func append(_ values: ArraySlice<PickleValue>) throws(CheckpointError) {
+  mutating func append(_ values: [PickleValue]) throws(CheckpointError) {
     let target = try top()
     switch heap[target] {
     case .list: heap.append(values, to: target)
@@ -14,7 +14,7 @@ extension PickleMachine {
   }
 
   /// Adds to the set on top of the stack.
-  mutating func add(_ values: ArraySlice<PickleValue>) throws(CheckpointError) {
+  mutating func add(_ values: [PickleValue]) throws(CheckpointError) {
     let target = try top()
     for value in values { try checkKey(value) }
     switch heap[target] {
@@ -26,14 +26,14 @@ extension PickleMachine {
 
   /// Sets keys, each followed by its value, in the dictionary on top of the stack, or in a record that
   /// may be a kind of dictionary.
-  mutating func set(_ values: ArraySlice<PickleValue>) throws(CheckpointError) {
+  mutating func set(_ values: [PickleValue]) throws(CheckpointError) {
     let target = try top()
     guard values.count.isMultiple(of: 2) else {
       throw CheckpointError(.pickleMalformed, "SETITEMS with a key that has no value")
     }
     var items: [(key: PickleValue, value: PickleValue)] = []
     items.reserveCapacity(values.count / 2)
-    for place in stride(from: values.startIndex, to: values.endIndex, by: 2) {
+    for place in stride(from: 0, to: values.count, by: 2) {
       try checkKey(values[place])
       items.append((values[place], values[place + 1]))
     }
@@ -64,18 +64,18 @@ extension PickleMachine {
 
   /// Calls, in name only, what stands below its arguments.
   mutating func reduce() throws(CheckpointError) {
-    let parts = Array(try pop(2))
+    let parts = try pop(2)
     let value = try call(parts[0], parts[1], instruction: "REDUCE")
     stack.append(value)
   }
 
   mutating func newObject() throws(CheckpointError) {
-    let parts = Array(try pop(2))
+    let parts = try pop(2)
     stack.append(try make(parts[0], parts[1], instruction: "NEWOBJ"))
   }
 
   mutating func newObjectEx() throws(CheckpointError) {
-    let parts = Array(try pop(3))
+    let parts = try pop(3)
     guard case .dictionary? = heap[parts[2]] else {
       throw typeError("NEWOBJ_EX", "a dictionary of arguments", heap[parts[2]])
     }
@@ -100,6 +100,9 @@ extension PickleMachine {
     case "builtins.bytearray", "_codecs.encode":
       // Bytes of Python 3 in protocol 2, which has none; no tensor is made of them.
       return heap.add(.bytes(count: 0))
+    case "builtins.getattr":
+      let name = values.last.flatMap(heap.text) ?? ""
+      return heap.add(.global(PickleGlobal(module: "torch", name: name)))
     case "copyreg._reconstructor", "copyreg.__newobj__":
       guard let type = values.first, let named = heap.global(type) else {
         throw CheckpointError(.forbiddenOpcode, "\(global) makes an object of what is no class")
@@ -134,7 +137,19 @@ extension PickleMachine {
     guard let values = heap.tuple(arguments) else {
       throw typeError(instruction, "a tuple of arguments", heap[arguments])
     }
+    if global.isAttributeAccess { try checkAttribute(values) }
     return (global, values)
+  }
+
+  /// Lets `getattr` name a function of torch's own namespace, as `torch.tanh` is pickled, and nothing
+  /// else: it would reach everything.
+  private func checkAttribute(_ arguments: [PickleValue]) throws(CheckpointError) {
+    guard arguments.count == 2, let object = heap.global(arguments[0]), object.module == "torch._C",
+      object.name.hasPrefix("_VariableFunctions"), heap.text(arguments[1]) != nil
+    else {
+      throw CheckpointError(
+        .forbiddenGlobal, "the pickle calls builtins.getattr, which no checkpoint needs")
+    }
   }
 
   /// The elements that a container is made of.

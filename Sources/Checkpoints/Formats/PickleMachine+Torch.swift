@@ -23,7 +23,8 @@ extension PickleMachine {
       guard let elements = heap.sequence(sizes) else { throw call.fault("a tuple of sizes") }
       return heap.add(.tuple(elements))
     // How TorchScript writes lists whose type is known.
-    case "build_intlist", "build_tensorlist", "build_doublelist", "build_boollist", "restore_type_tag":
+    case "build_intlist", "build_tensorlist", "build_doublelist", "build_boollist",
+      "restore_type_tag":
       return arguments.first
     default:
       return call.unreadableTensor().map { heap.add(.tensor($0)) }
@@ -87,7 +88,8 @@ extension PickleHeap {
     }
     guard type.module == "torch" || type.module.hasPrefix("torch."), type.name.hasSuffix("Storage")
     else {
-      throw CheckpointError(.forbiddenOpcode, "a persistent id of the class \(type), which is no storage")
+      throw CheckpointError(
+        .forbiddenOpcode, "a persistent id of the class \(type), which is no storage")
     }
     let dtype = TorchDType.ofStorage(type.name)
     guard count >= 0 else {

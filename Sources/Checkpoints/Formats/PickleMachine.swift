@@ -65,7 +65,8 @@ struct PickleMachine {
         if opcode == .stop { return try result() }
         try execute(opcode)
         guard heap.count <= Limit.objects, stack.count <= Limit.stack else {
-          throw CheckpointError(.nestingLimit, "the pickle builds more than \(Limit.objects) objects")
+          throw CheckpointError(
+            .nestingLimit, "the pickle builds more than \(Limit.objects) objects")
         }
       } catch {
         throw error.located(offset: at)
@@ -114,12 +115,12 @@ struct PickleMachine {
     case .binBytes8, .byteArray8: try bytes(input.length(UInt64.self))
 
     case .emptyTuple: stack.append(emptyTuple)
-    case .tuple: push(.tuple(Array(try popToMark())))
-    case .tuple1: push(.tuple(Array(try pop(1))))
-    case .tuple2: push(.tuple(Array(try pop(2))))
-    case .tuple3: push(.tuple(Array(try pop(3))))
+    case .tuple: push(.tuple(try popToMark()))
+    case .tuple1: push(.tuple(try pop(1)))
+    case .tuple2: push(.tuple(try pop(2)))
+    case .tuple3: push(.tuple(try pop(3)))
     case .emptyList: push(.list([]))
-    case .list: push(.list(Array(try popToMark())))
+    case .list: push(.list(try popToMark()))
     case .append: try append(pop(1))
     case .appends: try append(popToMark())
     case .emptyDict: push(.dictionary(PickleDictionary(takesAttributes: false)))
@@ -131,7 +132,7 @@ struct PickleMachine {
     case .setItems: try set(popToMark())
     case .emptySet: push(.set([]))
     case .addItems: try add(popToMark())
-    case .frozenSet: push(.set(Array(try popToMark())))
+    case .frozenSet: push(.set(try popToMark()))
 
     case .binGet: stack.append(try remembered(Int(input.byte())))
     case .longBinGet: stack.append(try remembered(Int(input.integer(UInt32.self))))
@@ -219,21 +220,20 @@ struct PickleMachine {
   }
 
   /// The uppermost values, the top one last.
-  mutating func pop(_ count: Int) throws(CheckpointError) -> ArraySlice<PickleValue> {
+  mutating func pop(_ count: Int) throws(CheckpointError) -> [PickleValue] {
     guard stack.count - (marks.last ?? 0) >= count else { throw underflow(count) }
-    let values = stack.suffix(count)
+    // Not a slice, with which the whole stack would be copied.
+    let values = Array(stack[(stack.count - count)...])
     stack.removeLast(count)
     return values
   }
 
   /// The values above the uppermost mark, which goes away.
-  mutating func popToMark() throws(CheckpointError) -> ArraySlice<PickleValue> {
+  mutating func popToMark() throws(CheckpointError) -> [PickleValue] {
     guard let mark = marks.popLast() else {
       throw CheckpointError(.pickleMalformed, "there is no MARK on the stack")
     }
-    let values = stack[mark...]
-    stack.removeLast(stack.count - mark)
-    return values
+    return try pop(stack.count - mark)
   }
 
   private func underflow(_ count: Int) -> CheckpointError {
@@ -293,7 +293,8 @@ struct PickleMachine {
     guard count <= Limit.text else { return try bytes(count) }
     textBytes += count
     guard textBytes <= Limit.textBytes else {
-      throw CheckpointError(.nestingLimit, "the pickle holds more than \(Limit.textBytes) bytes of text")
+      throw CheckpointError(
+        .nestingLimit, "the pickle holds more than \(Limit.textBytes) bytes of text")
     }
     let bytes = try input.bytes(count)
     if let text = String(validating: bytes, as: UTF8.self) {
@@ -326,7 +327,7 @@ struct PickleMachine {
   }
 
   private mutating func stackGlobal() throws(CheckpointError) {
-    let parts = Array(try pop(2))
+    let parts = try pop(2)
     guard let module = heap.text(parts[0]), let name = heap.text(parts[1]) else {
       throw CheckpointError(.pickleTypeError, "STACK_GLOBAL needs two texts, module and name")
     }

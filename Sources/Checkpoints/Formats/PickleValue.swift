@@ -87,7 +87,7 @@ final class PickleHeap {
   }
 
   /// Appends to a list or a set, in place.
-  func append(_ values: ArraySlice<PickleValue>, to value: PickleValue) {
+  func append(_ values: [PickleValue], to value: PickleValue) {
     guard case .object(let place) = value else { return }
     switch objects[place] {
     case .list(var elements):
@@ -153,6 +153,11 @@ final class PickleHeap {
   func unique(
     _ items: [(key: PickleValue, value: PickleValue)]
   ) -> [(key: PickleValue, value: PickleValue)] {
+    // Nearly always all keys are texts, and each is there once.
+    var texts: Set<String> = Set(minimumCapacity: items.count)
+    if items.allSatisfy({ text($0.key).map { texts.insert($0).inserted } ?? false }) {
+      return items
+    }
     var places: [PickleKey: Int] = Dictionary(minimumCapacity: items.count)
     var result: [(key: PickleValue, value: PickleValue)] = []
     result.reserveCapacity(items.count)

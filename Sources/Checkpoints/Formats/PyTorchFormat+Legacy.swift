@@ -128,7 +128,8 @@ private final class TorchStorageList {
         throw CheckpointError(.pickleTypeError, "the key of a storage is no text")
       }
       guard let storage = storages[key], storage.type.size > 0 else {
-        throw CheckpointError(.pickleMalformed, "no tensor of a known type has the storage '\(key)'")
+        throw CheckpointError(
+          .pickleMalformed, "no tensor of a known type has the storage '\(key)'")
       }
       let count = try source.bytes(in: place..<(place + 8)).integer(at: 0, as: Int64.self)
       let (size, overflow) = storage.count.multipliedReportingOverflow(by: storage.type.size)

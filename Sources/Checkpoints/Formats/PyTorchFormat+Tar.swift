@@ -11,9 +11,12 @@ extension PyTorchFormat {
     var pickles = PickleSequence(source, in: try members["pickle"])
     let root = try pickles.next { id, heap throws(CheckpointError) in
       // The class of a module comes with its source code.
-      if let parts = heap.tuple(id), let type = parts.first, heap.global(type) != nil { return type }
+      if let parts = heap.tuple(id), let type = parts.first, heap.global(type) != nil {
+        return type
+      }
       guard let object = heap.number(id).flatMap({ values[$0] }) else {
-        throw CheckpointError(.forbiddenOpcode, "a persistent id of what is no tensor and no storage")
+        throw CheckpointError(
+          .forbiddenOpcode, "a persistent id of what is no tensor and no storage")
       }
       return heap.add(object)
     }
@@ -49,7 +52,8 @@ private struct TorchTarReader {
         let number = pickles.heap.number(parts[0]), let type = pickles.heap.global(parts[2])
       else {
         throw CheckpointError(
-          .pickleTypeError, offset: pickles.input.offset, "a storage is a number, a place and a class")
+          .pickleTypeError, offset: pickles.input.offset,
+          "a storage is a number, a place and a class")
       }
       let dtype = TorchDType.ofStorage(type.name)
       let at = pickles.input.offset
@@ -79,7 +83,8 @@ private struct TorchTarReader {
         let start = heap.integer(parts[2]), let count = heap.integer(parts[3])
       else {
         throw CheckpointError(
-          .pickleTypeError, "a part of a storage is two numbers, an offset and a number of elements")
+          .pickleTypeError, "a part of a storage is two numbers, an offset and a number of elements"
+        )
       }
       values[number] = .storage(try whole.part(start, count))
     }

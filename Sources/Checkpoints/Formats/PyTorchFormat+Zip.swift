@@ -2,7 +2,9 @@ extension PyTorchFormat {
   /// The most bytes of a pickle inside an archive: a million tensors take a tenth of it.
   static let largestPickle = 1 << 30
 
-  /// How often its stored bytes a deflated entry may give. torch deflates nothing but its own source
+  /// How often its stored bytes a deflated entry may give.
+  ///
+  /// torch deflates nothing but its own source
   /// code; archives that were packed again reach single figures.
   static let largestExpansion = 100
 

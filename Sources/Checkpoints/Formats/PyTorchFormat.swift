@@ -51,7 +51,8 @@ public struct PyTorchFormat: CheckpointFormat {
         self = .zip
       } else if start.starts(with: [0x50, 0x4B, 0x05, 0x06]) {
         self = .zip  // an archive of no entry
-      } else if start.count > 2, start[0] == PickleOpcode.proto.rawValue, (2...5).contains(start[1]) {
+      } else if start.count > 2, start[0] == PickleOpcode.proto.rawValue, (2...5).contains(start[1])
+      {
         self = .pickle
       } else if TarHeader.isCheckpoint(start) {
         self = .tar
@@ -83,6 +84,7 @@ public struct PyTorchFormat: CheckpointFormat {
     var contents = CheckpointContents(
       moduleRecords: tree.moduleRecords, ignored: tree.ignored)
     contents.tensors.reserveCapacity(tree.tensors.count)
+    reader.reserveCapacity(tree.tensors.count)
     for (name, tensor) in tree.tensors {
       contents.tensors.append(try reader.tensor(tensor, named: name))
     }

@@ -10,6 +10,16 @@ struct TorchCall {
   /// beside the elements.
   /// - Throws: `pickleTypeError`.
   func tensor(dtype: Int? = nil, metadata: Int? = nil) throws(CheckpointError) -> TorchTensor {
+    if let first = arguments.first, case .record(let record)? = heap[first],
+      record.type.name == "_load_from_bytes"
+    {
+      throw CheckpointError(
+        .unsupportedVariant,
+        """
+        the pickle was written by pickle.dump, which puts a file of its own into each storage; \
+        in Python: torch.save(pickle.load(open("in.pkl", "rb")), "out.pt")
+        """)
+    }
     guard arguments.count >= 4, case .storage(let storage)? = heap[arguments[0]],
       let offset = heap.integer(arguments[1]), let size = integers(2), let strides = integers(3)
     else { throw fault("a storage, an offset, a size and strides") }
@@ -32,11 +42,12 @@ struct TorchCall {
         "a quantised tensor: in Python, save t.dequantize() in its place", storageType, integers(2))
     case "_rebuild_sparse_tensor", "_rebuild_sparse_csr_tensor":
       unreadable(
-        "a sparse tensor: in Python, save t.to_dense() in its place", nil,
-        arguments.count > 1 ? heap.tuple(arguments[1])?.lazy.compactMap(sizes).first : nil)
+        "a sparse tensor: in Python, save t.to_dense() in its place",
+        parts(1).compactMap(heap.tensor).last?.type, parts(1).lazy.compactMap(sizes).first)
     case "_rebuild_nested_tensor":
       unreadable(
-        "a nested tensor: in Python, save torch.nested.to_padded_tensor(t, 0.0) in its place", nil, nil)
+        "a nested tensor: in Python, save torch.nested.to_padded_tensor(t, 0.0) in its place",
+        arguments.first.flatMap(heap.tensor)?.type, nil)
     case "_rebuild_meta_tensor_no_storage":
       unreadable(
         "a tensor on the device 'meta', which has no elements: give the module weights before it is saved",
@@ -66,7 +77,8 @@ struct TorchCall {
       case "AsyncCollectiveTensor": "save t.wait() in its place"
       default: "save it as a plain tensor, t.dequantize() or t.to_dense() where its class has that"
       }
-    return unreadable("a tensor of the class \(type): in Python, \(wayOut)", tensor.type, tensor.size)
+    return unreadable(
+      "a tensor of the class \(type): in Python, \(wayOut)", tensor.type, tensor.size)
   }
 
   /// What to say when the arguments are not those of the function.
@@ -83,6 +95,11 @@ struct TorchCall {
   private var storageType: TorchDType? {
     guard let first = arguments.first, case .storage(let storage)? = heap[first] else { return nil }
     return storage.type
+  }
+
+  /// The elements of an argument that is a tuple.
+  private func parts(_ place: Int) -> [PickleValue] {
+    place < arguments.count ? heap.tuple(arguments[place]) ?? [] : []
   }
 
   private func integers(_ place: Int) -> [Int]? {
@@ -106,8 +123,9 @@ struct TorchCall {
     return TorchDType.named(global.name)
   }
 
-  /// Whether the bit `neg` is set in what stands beside the elements. The other one, `conj`, is that of
-  /// complex tensors.
+  /// Whether the bit `neg` is set in what stands beside the elements.
+  ///
+  /// The other one, `conj`, is that of complex tensors.
   private func isNegated(_ place: Int) -> Bool {
     place < arguments.count && heap.item("neg", of: arguments[place]) == .bool(true)
   }

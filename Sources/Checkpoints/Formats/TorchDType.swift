@@ -16,7 +16,6 @@ struct TorchDType: Hashable, Sendable {
   /// Bytes without a type, as storages of newer dtypes are.
   static let untyped = TorchDType("untyped", 1)
 
-
   /// The type called so in the module `torch`.
   static func named(_ name: String) -> TorchDType? { byName[name] }
 
@@ -32,8 +31,9 @@ struct TorchDType: Hashable, Sendable {
     byExportNumber[number] ?? TorchDType("number \(number)", 0)
   }
 
-  /// The type that torch's writer gives tensors of `dtype`: name and storage class. A nil class stands
-  /// for types that are younger than typed storages.
+  /// The type that torch's writer gives tensors of `dtype`: name and storage class.
+  ///
+  /// A nil class stands for types that are younger than typed storages.
   static func written(_ dtype: DType) -> (name: String, storage: String?) {
     guard let type = byName.values.first(where: { $0.dtype == dtype }) else {
       preconditionFailure("a dtype without a name in torch")
@@ -48,9 +48,11 @@ struct TorchDType: Hashable, Sendable {
       TorchDType("bfloat16", 2, .bfloat16), TorchDType("int64", 8, .int64),
       TorchDType("int32", 4, .int32), TorchDType("int16", 2, .int16), TorchDType("int8", 1, .int8),
       TorchDType("uint64", 8, .uint64), TorchDType("uint32", 4, .uint32),
-      TorchDType("uint16", 2, .uint16), TorchDType("uint8", 1, .uint8), TorchDType("bool", 1, .bool),
+      TorchDType("uint16", 2, .uint16), TorchDType("uint8", 1, .uint8),
+      TorchDType("bool", 1, .bool),
       TorchDType("complex32", 4), TorchDType("complex64", 8), TorchDType("complex128", 16),
-      TorchDType("float8_e4m3fn", 1), TorchDType("float8_e5m2", 1), TorchDType("float8_e4m3fnuz", 1),
+      TorchDType("float8_e4m3fn", 1), TorchDType("float8_e5m2", 1),
+      TorchDType("float8_e4m3fnuz", 1),
       TorchDType("float8_e5m2fnuz", 1), TorchDType("float8_e8m0fnu", 1),
       TorchDType("float4_e2m1fn_x2", 1), TorchDType("bcomplex32", 4), TorchDType("qint8", 1),
       TorchDType("quint8", 1),

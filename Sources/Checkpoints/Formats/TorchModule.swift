@@ -26,8 +26,7 @@ struct TorchModule {
         if let tensor = heap.tensor(attribute.value) {
           tensors.append((name, tensor))
         } else if case .record(let child)? = heap[attribute.value], child.type.isScriptClass {
-          // Classes of torch's own libraries, whose state only those can read.
-          guard !child.type.module.hasPrefix("__torch__.torch.classes") else {
+          guard !child.type.isPacked else {
             tensors.append((name, TorchTensor.packed(in: child.type)))
             continue
           }
@@ -91,6 +90,12 @@ struct TorchModule {
 extension PickleGlobal {
   /// Whether it is a class of a TorchScript archive.
   var isScriptClass: Bool { module == "__torch__" || module.hasPrefix("__torch__.") }
+
+  /// Whether it is a class of torch's own libraries, whose state only those can read.
+  var isPacked: Bool {
+    module.hasPrefix("__torch__.torch.classes")
+      || (name == "ScriptObject" && (module == "torch" || module == "torch._C"))
+  }
 }
 
 extension PickleHeap {

@@ -30,6 +30,9 @@ struct TorchTensorReader {
     self.locate = locate
   }
 
+  /// Makes room for the storages of `count` tensors.
+  mutating func reserveCapacity(_ count: Int) { found.reserveCapacity(count) }
+
   /// The tensor that is called `name`.
   /// - Throws: `sizeMismatch`, `strideOutOfRange`, `expansionLimit`, and what is wrong with the shape.
   mutating func tensor(
@@ -82,7 +85,8 @@ struct TorchTensorReader {
     }
     return StoredTensor(
       name: name, dtype: dtype, shape: shape,
-      storedByteCount: min(shape.byteCount(of: dtype), bytes.byteCount), encoding: "raw", file: file,
+      storedByteCount: min(shape.byteCount(of: dtype), bytes.byteCount), encoding: "raw",
+      file: file,
       contents: StridedBytes(
         of: layout, elementSize: type.size, in: bytes.contents, byteCount: bytes.byteCount,
         isBigEndian: bytes.isBigEndian, isNegated: tensor.isNegated))

@@ -92,7 +92,8 @@ struct TorchTree {
     guard place.depth < PickleMachine.Limit.depth else {
       throw CheckpointError(
         .nestingLimit,
-        "containers are nested deeper than \(PickleMachine.Limit.depth): at \(place.path.prefix(64))…")
+        "containers are nested deeper than \(PickleMachine.Limit.depth): at \(place.path.prefix(64))…"
+      )
     }
     // Containers may stand at several places, as tied modules do, but not be multiplied without end.
     guard visits <= 16 * heap.count + 1024 else {
@@ -133,7 +134,9 @@ struct TorchTree {
     }
   }
 
-  /// Whether a mapping is one of names to tensors. What a module adds to its own, and parameters that
+  /// Whether a mapping is one of names to tensors.
+  ///
+  /// What a module adds to its own, and parameters that
   /// are None, do not count against it.
   private func isStateDict(_ keys: [String?], _ values: [PickleValue]) -> Bool {
     var holdsTensor = false
@@ -153,6 +156,7 @@ struct TorchTree {
   private mutating func visit(
     _ record: PickleRecord, _ value: PickleValue, at place: Place
   ) throws(CheckpointError) {
+    if record.type.isPacked { return try add(.packed(in: record.type), at: place) }
     if let module = TorchModule(record, in: heap) {
       let first = tensors.count
       try visit(module, value, at: place)
@@ -223,7 +227,8 @@ struct TorchTree {
     for (name, _) in tensors {
       guard seen.insert(name).inserted else {
         throw CheckpointError(
-          .duplicateName, tensor: name, "two tensors have this name when their keys are joined by dots")
+          .duplicateName, tensor: name,
+          "two tensors have this name when their keys are joined by dots")
       }
     }
   }

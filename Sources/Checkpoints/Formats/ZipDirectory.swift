@@ -91,8 +91,8 @@ struct ZipRecord {
     guard let wide = extra.resolve([count, storedCount, offset]) else {
       throw fault(.zipAmbiguous, "has ZIP64 sizes that contradict the plain ones, or none")
     }
-    let sizes = wide.compactMap { Int(exactly: $0) }
-    guard sizes.count == 3 else { throw fault(.zipAmbiguous, "has sizes \(wide)") }
+    // What does not fit is out of the file as well, which is checked with the places of all entries.
+    let sizes = wide.map { Int(clamping: $0) }
     entry = ZipArchive.Entry(
       name: name, method: method == Zip.storedMethod ? .stored : .deflated, count: sizes[0],
       storedCount: sizes[1], checksum: checksum, dataOffset: 0, headerOffset: sizes[2])
@@ -114,16 +114,16 @@ struct ZipRecord {
       return overflow ? .max : min(product, .max - 64) + Deflate.expansionAllowance
     }
     let rule = "the entry \(entry.name) announces \(entry.count) bytes out of \(entry.storedCount)"
+    // What is small anyway may be as repetitive as it likes.
+    guard largest >= Deflate.largestExpansion || entry.count <= max(limit(largest), 1 << 16) else {
+      throw CheckpointError(
+        .zipUnsupported, offset: entry.headerOffset,
+        rule + ", more than \(largest) times as much: no writer of this format does that")
+    }
     guard entry.count <= limit(Deflate.largestExpansion) else {
       throw CheckpointError(
         .expansionLimit, offset: entry.headerOffset,
         rule + ", deflate gives \(limit(Deflate.largestExpansion)) at most")
-    }
-    // What is small anyway may be as repetitive as it likes.
-    guard entry.count <= max(limit(largest), 1 << 16) else {
-      throw CheckpointError(
-        .zipUnsupported, offset: entry.headerOffset,
-        rule + ", more than \(largest) times as much: no writer of this format does that")
     }
   }
 

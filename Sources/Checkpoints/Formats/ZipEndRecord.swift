@@ -10,7 +10,7 @@ struct ZipEndRecord {
 
   /// Finds the end record, and the ZIP64 one where there is one; the directory must end where they
   /// begin.
-  /// - Throws: `truncated`, `badMagic`, `zipAmbiguous`, `zipUnsupported`.
+  /// - Throws: `truncated`, `badMagic`, `zipAmbiguous`.
   init(_ source: ByteSource) throws(CheckpointError) {
     let tailStart = max(0, source.count - Zip.Size.endRecord - Self.largestComment)
     let tail = try source.bytes(in: tailStart..<source.count)
@@ -26,7 +26,9 @@ struct ZipEndRecord {
     let start = try reader.integer(UInt32.self, "place of the directory")
     guard disk == 0, directoryDisk == 0, countHere == count else {
       throw CheckpointError(
-        .zipUnsupported, offset: offset, "the archive is spread over several disks")
+        .zipAmbiguous, offset: offset,
+        "an end record of one disk of several: disk \(disk), directory on \(directoryDisk), "
+          + "\(countHere) of \(count) entries here")
     }
 
     var found = Found(
@@ -90,7 +92,7 @@ struct ZipEndRecord {
     }
     guard end(of: last) == tail.count else {
       throw CheckpointError(
-        end(of: last) > tail.count ? .truncated : .zipAmbiguous, offset: tailStart + last,
+        .zipAmbiguous, offset: tailStart + last,
         "the end record tells of an end at \(tailStart + end(of: last)), the file has "
           + "\(source.count) bytes")
     }
@@ -121,7 +123,8 @@ struct ZipEndRecord {
     let diskCount = try locator.integer(UInt32.self, "number of disks")
     guard disk == 0, diskCount <= 1 else {
       throw CheckpointError(
-        .zipUnsupported, offset: locatorStart, "the archive is spread over \(diskCount) disks")
+        .zipAmbiguous, offset: locatorStart,
+        "a ZIP64 locator of disk \(disk) of \(diskCount), one was expected")
     }
     let largestStart = locatorStart - Zip.Size.end64Record
     guard largestStart >= 0, start <= UInt64(largestStart) else {
@@ -145,7 +148,8 @@ struct ZipEndRecord {
     let count = try record.integer(UInt64.self, "number of records")
     guard disks == 0, countHere == count else {
       throw CheckpointError(
-        .zipUnsupported, offset: range.lowerBound, "the archive is spread over several disks")
+        .zipAmbiguous, offset: range.lowerBound,
+        "a ZIP64 end record of one disk of several: \(countHere) of \(count) entries here")
     }
     return Found(
       count: count,

@@ -2,13 +2,14 @@
 struct ZipLocalHeaders {
   /// Reads every local header, which must tell what the directory tells, and fills in where the data
   /// begin; headers, data and descriptors must fill the bytes from 0 to `end` without hole or overlap.
-  /// - Throws: `zipAmbiguous`, `overlap`.
+  /// - Throws: `lengthOutOfRange`, `zipAmbiguous`, `overlap`.
   static func check(
     _ records: inout [ZipRecord], in source: ByteSource, end: Int
   ) throws(CheckpointError) {
     let order = records.indices.sorted {
       records[$0].entry.headerOffset < records[$1].entry.headerOffset
     }
+    for record in records { try record.checkPlace(in: source.count) }
     let starts = order.map { records[$0].entry.headerOffset }
     for (place, start) in starts.enumerated() where place > 0 && starts[place - 1] == start {
       throw CheckpointError(
@@ -51,6 +52,17 @@ struct ZipLocalHeaders {
 }
 
 extension ZipRecord {
+  /// Checks that header and data are inside the file at all.
+  fileprivate func checkPlace(in fileSize: Int) throws(CheckpointError) {
+    let (end, overflow) = entry.headerOffset.addingReportingOverflow(entry.storedCount)
+    guard !overflow, end <= fileSize else {
+      throw CheckpointError(
+        .lengthOutOfRange, offset: min(entry.headerOffset, fileSize),
+        "the entry \(entry.name) has \(entry.storedCount) bytes behind \(entry.headerOffset), the "
+          + "file has \(fileSize)")
+    }
+  }
+
   /// Compares the local header, which must end before `end`, and finds the data behind it.
   fileprivate mutating func readLocalHeader(
     _ window: inout ZipLocalHeaders.Window, end: Int
