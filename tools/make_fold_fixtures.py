@@ -12,6 +12,7 @@
 """
 
 import argparse
+import fractions
 import os
 import shutil
 import sys
@@ -259,11 +260,13 @@ def one_by_one(values):
 
 
 def fused(values, kind):
-    """A sum of squares with fused multiply-adds, through a wider type with room for the product."""
-    wide = np.float64 if kind is np.float32 else np.longdouble
+    """A sum of squares with fused multiply-adds, in exact fractions that are rounded once."""
     total = kind(0)
     for value in values:
-        total = kind(wide(value) * wide(value) + wide(total))
+        exact = fractions.Fraction(float(value)) ** 2 + fractions.Fraction(float(total))
+        # Of a float32's square and a float32, float64 loses bits only beyond the 53rd, and a tie of
+        # float32 that way is as good as impossible.
+        total = kind(float(exact))
     return total
 
 

@@ -10,7 +10,9 @@ internal import Synchronization
 /// - for others in lanes that are added one after the other, what does not fill the lanes last, and norm
 ///   and quotient are rounded to the tensor's dtype.
 ///
-/// Sums of halves are float32. Measured with PyTorch 2.13: `fixtures/README.md`.
+/// Sums of halves are float32. `tools/make_fold_fixtures.py --measure` compares with the PyTorch that is
+/// there: over the first and the last dimension every bit is the same, over others 99 of 100 tensors are and
+/// elements are at most 3 units in the last place off.
 ///
 /// Source: ATen/native/cpu/WeightNormKernel.cpp, ReduceOpsKernel.cpp and cpu/vec/functional_base.h.
 final class WeightNormBytes<Real: FoldedReal>: TensorBytes {
