@@ -151,7 +151,9 @@ public struct WriteOptions: Sendable {
 
 extension [any CheckpointFormat] {
   /// The formats that need nothing beyond `Checkpoints`.
-  public static var builtIn: Self { [StrataFormat(), SafetensorsFormat()] }
+  public static var builtIn: Self {
+    [StrataFormat(), SafetensorsFormat(), NPZFormat(), NPYFormat()]
+  }
 
   /// The format of a file: by content, or by extension where no content is recognised.
   /// - Throws: `truncated` for an empty file, `unknownFormat`.
