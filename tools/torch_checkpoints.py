@@ -3,6 +3,7 @@
 import argparse
 import collections
 import datetime
+import io
 
 import numpy as np
 import torch
@@ -182,10 +183,7 @@ def surroundings(folder):
 
 @variant
 def built_in_function(folder):
-    """torch.tanh among the settings: pickled as a call of getattr, which is refused by name."""
-    torch.save({"state_dict": nn.RNN(3, 4).state_dict(), "activation": torch.tanh},
-               folder.place("built-in-function.pt"))
-    with open(folder.place("built-in-function.pt"), "rb") as file:
-        if b"getattr" not in file.read():
-            raise RuntimeError("not pickled by getattr")
-    folder.refuse("built-in-function.pt", "forbiddenGlobal", "a pickle that names getattr")
+    """torch.tanh among the settings: pickled as a call of getattr."""
+    value = {"state_dict": nn.RNN(3, 4).state_dict(), "activation": torch.tanh}
+    torch.save(value, io.BytesIO())  # Python 2 cannot
+    folder.save("built-in-function.pt", value)

@@ -24,10 +24,6 @@ NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16
 """The dtypes that are to be read; everything else is refused by its name."""
 
 
-PACKED = (torch._C.ScriptObject,) if hasattr(torch._C, "ScriptObject") else ()
-"""Objects of torch's own that hold tensors where no one can see them."""
-
-
 def is_plain(tensor):
     """Whether a tensor is nothing but numbers in an order."""
     return (tensor.layout == torch.strided and not getattr(tensor, "is_quantized", False)
@@ -57,13 +53,15 @@ def digits(tensor):
     return "".join("%02x" % byte for byte in bytearray(data))
 
 
+def is_packed(value):
+    """Whether it is an object of torch's own libraries that keeps weights to itself."""
+    return type(value).__name__ == "ScriptObject"
+
+
 def answer(name, tensor):
     """What expected.json says of a tensor."""
-    if not isinstance(tensor, torch.Tensor):  # packed for quantised arithmetic
-        kind = torch._C._jit_try_infer_type(tensor)
-        kind = str(kind.type() if hasattr(kind, "type") else kind)
-        return {"name": name, "dtype": kind.replace("__torch__.", ""),
-                "refused": "unsupportedVariant"}
+    if is_packed(tensor):
+        return {"name": name, "dtype": "unknown", "refused": "unsupportedVariant"}
     if getattr(tensor, "is_nested", False):
         return {"name": name, "dtype": dtype_name(tensor), "refused": "unsupportedVariant"}
     said = {"name": name, "shape": list(tensor.shape)}
@@ -78,7 +76,7 @@ def walk(value, path=()):
     """Every tensor and packed object below dicts, lists and modules: [(path, tensor)]."""
     if isinstance(value, torch.nn.Module):
         value = value.state_dict()
-    if isinstance(value, (torch.Tensor,) + PACKED):
+    if isinstance(value, torch.Tensor) or is_packed(value):
         return [(".".join(path), value)]
     if isinstance(value, dict):
         return [pair for key in value for pair in walk(value[key], path + (str(key),))]

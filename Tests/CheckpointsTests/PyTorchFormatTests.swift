@@ -46,7 +46,8 @@ import Testing
       if let shape = wanted.shape { #expect(tensor.shape.dimensions == shape, "\(tensor.name)") }
       if let refused = wanted.refused {
         #expect(tensor.dtype == nil)
-        #expect(tensor.dtypeName == wanted.dtype)
+        // Of a packed object torch tells the class, which does not stand in the file.
+        if wanted.shape != nil { #expect(tensor.dtypeName == wanted.dtype) }
         #expect(code { () throws(CheckpointError) in try tensor.read() }?.rawValue == refused)
       } else {
         #expect(tensor.dtype?.rawValue == wanted.dtype, "\(tensor.name)")
