@@ -59,10 +59,10 @@ install_python() {
   if [ -z "${STRATA_PYTHON:-}" ]; then
     install_packages "python3 python3-venv" "python"
     STRATA_PYTHON="$PWD/.build/python/bin/python"
-    if ! "$STRATA_PYTHON" -c 'import numpy, h5py' 2>/dev/null; then
-      say "Installing numpy and h5py into .build/python"
+    if ! "$STRATA_PYTHON" -c 'import numpy, h5py, safetensors' 2>/dev/null; then
+      say "Installing numpy, h5py and safetensors into .build/python"
       python3 -m venv .build/python
-      "$STRATA_PYTHON" -m pip install --quiet --disable-pip-version-check numpy h5py
+      "$STRATA_PYTHON" -m pip install --quiet --disable-pip-version-check numpy h5py safetensors
     fi
   fi
   export STRATA_PYTHON

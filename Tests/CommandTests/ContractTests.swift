@@ -94,11 +94,6 @@ import Testing
       keys: ["median_us", "min_us", "steps", "batch", "threads", "isa"]),
   ]
 
-  /// In the contract, and of formats that are not there yet.
-  ///
-  /// Whoever adds one moves it up.
-  static let absentFormats = ["safetensors", "npz"]
-
   let bench: Workbench
 
   init() throws {
@@ -172,18 +167,6 @@ import Testing
     }
   }
 
-  /// What is not there yet is wrong usage that says so, not something done silently.
-  @Test func absent() throws {
-    for format in Self.absentFormats {
-      let result = try Tool.run(
-        ["convert", "model.h5", "x.strata", "--json", "--to", format], in: bench.directory)
-      #expect(result.status == 64, "\(result)")
-      #expect(try result.code == "usage", "\(result)")
-    }
-    let overview = try bench.succeed("--help").output
-    for format in Self.absentFormats { #expect(!overview.contains("\(format),")) }
-  }
-
   /// The overview names every subcommand and no other, every format, and the statuses.
   @Test func overview() throws {
     for arguments in [["--help"], ["help"], ["-h"], []] {
@@ -194,7 +177,7 @@ import Testing
         $0.firstMatch(of: #/^  ([a-z]+)  /#).map { String($0.output.1) }
       }
       #expect(names == Self.commands.map(\.name), "\(result)")
-      for text in ["strata, pytorch, hdf5", "64", "--version"] {
+      for text in ["strata, pytorch, safetensors, npz, npy, hdf5", "64", "--version"] {
         #expect(result.output.contains(text))
       }
     }

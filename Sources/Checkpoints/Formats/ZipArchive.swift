@@ -40,7 +40,7 @@ package struct ZipArchive: Sendable {
   /// `largestExpansion` is how many times its stored bytes a deflated entry may give, for formats whose
   /// writers never come near what deflate can do.
   /// - Throws: `truncated`, `badMagic`, `zipAmbiguous`, `zipUnsupported`, `duplicateEntry`, `overlap`,
-  ///   `lengthOutOfRange`, `unsafePath`, `badName`, `expansionLimit`.
+  ///   `lengthOutOfRange`, `unsafePath`, `badName`, `expansionLimit`, `decompressMismatch`.
   package init(
     _ source: ByteSource, largestExpansion: Int = Deflate.largestExpansion
   ) throws(CheckpointError) {

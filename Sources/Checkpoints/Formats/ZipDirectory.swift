@@ -106,7 +106,8 @@ struct ZipRecord {
   }
 
   /// Checks what inflating could give at most.
-  /// - Throws: `expansionLimit` when deflate cannot give so much; `zipUnsupported` above `largest`.
+  /// - Throws: `expansionLimit` when deflate cannot give so much; `zipUnsupported` above `largest`;
+  ///   `decompressMismatch` where there is no stream at all.
   func checkExpansion(largest: Int) throws(CheckpointError) {
     guard entry.method == .deflated else { return }
     func limit(_ factor: Int) -> Int {
@@ -114,6 +115,11 @@ struct ZipRecord {
       return overflow ? .max : min(product, .max - 64) + Deflate.expansionAllowance
     }
     let rule = "the entry \(entry.name) announces \(entry.count) bytes out of \(entry.storedCount)"
+    guard entry.storedCount > 0 else {
+      throw CheckpointError(
+        .decompressMismatch, offset: entry.headerOffset,
+        "the entry \(entry.name) is deflated, but no stream is there")
+    }
     // What is small anyway may be as repetitive as it likes.
     guard largest >= Deflate.largestExpansion || entry.count <= max(limit(largest), 1 << 16) else {
       throw CheckpointError(

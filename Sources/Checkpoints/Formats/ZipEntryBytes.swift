@@ -91,7 +91,8 @@ final class ZipInflatedBytes: TensorBytes {
       try inflation.skip(to: range.lowerBound)
       let bytes = try inflation.read(range.count)
       if inflation.isChecked { isChecked.withLock { $0 = true } }
-      kept = consume inflation
+      // At the end nothing is left to go on with.
+      if inflation.position < entry.count { kept = consume inflation }
       return bytes
     }
   }
