@@ -16,7 +16,6 @@ import Testing
 
   @Test func fixturesAreThere() {
     #expect(TorchFixtures.names.count >= 300)
-    #expect(MalformedTorchFixtures.names.count >= 300)
   }
 
   // MARK: What torch wrote
@@ -75,39 +74,6 @@ import Testing
       let record = try #require(contents.moduleRecords.first { $0.path == path })
       #expect(record.type.hasPrefix("torch.nn."))
       for (option, value) in wanted { #expect(record.options[option] == value, "\(option)") }
-    }
-  }
-
-  // MARK: What is wrong
-
-  @Test(arguments: MalformedTorchFixtures.names)
-  func malformedFilesAreRefusedByTheirCode(name: String) throws {
-    let expected = try #require(MalformedTorchFixtures.expected[name])
-    let path = MalformedTorchFixtures.path(name)
-    if let tensors = expected.tensors {
-      let contents = try PyTorchFormat().open(ByteSource(contentsOf: path))
-      #expect(Set(contents.tensors.map(\.name)) == Set(tensors.keys))
-      for (name, wanted) in tensors {
-        let tensor = try #require(contents[name]).read()
-        #expect(tensor.dtype.rawValue == wanted.dtype)
-        #expect(tensor.shape.dimensions == wanted.shape)
-        #expect(tensor.bytes.hex == wanted.hex)
-      }
-      return
-    }
-    let found = fault(path, tensor: expected.tensor, isFile: expected.fault != "tensor")
-    #expect(found?.code.rawValue == expected.code, "\(found?.description ?? "nothing is thrown")")
-  }
-
-  /// What opening a file, or reading one of its tensors, throws.
-  private func fault(_ path: String, tensor: String?, isFile: Bool) -> CheckpointError? {
-    do throws(CheckpointError) {
-      let contents = try PyTorchFormat().open(ByteSource(contentsOf: path))
-      guard !isFile, let tensor else { return nil }
-      _ = try contents[tensor]?.read()
-      return nil
-    } catch {
-      return error
     }
   }
 }

@@ -50,7 +50,7 @@ import Testing
     let dropped = PyTorchFormat().dropped(from: contents)
     #expect(
       dropped == [
-        "7 metadata entries", "1 module records", "the model description",
+        "\(contents.metadata.count) metadata entries", "1 module records", "the model description",
         "\(contents.goldens.count) goldens",
       ])
     #expect(PyTorchFormat().dropped(from: CheckpointContents(tensors: contents.tensors)).isEmpty)

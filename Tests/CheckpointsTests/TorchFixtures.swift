@@ -52,40 +52,6 @@ enum TorchFixtures {
   static func path(_ name: String) -> String { Fixtures.path("torch/\(name)") }
 }
 
-/// The files under fixtures/malformed/pytorch, and what must come of them.
-enum MalformedTorchFixtures {
-  struct Expected: Decodable {
-    struct Tensor: Decodable {
-      var dtype: String
-      var shape: [Int]
-      var hex: String
-    }
-
-    var code: String
-    /// `file` or `tensor`: what is at fault.
-    var fault: String?
-    /// The tensor that is at fault, where it is one.
-    var tensor: String?
-    /// What a file holds that looks odd and is to be read.
-    var tensors: [String: Tensor]?
-  }
-
-  private struct Manifest: Decodable { var files: [String: Expected] }
-
-  /// Every file of PyTorch, `pytorch/<code>.<what>.pt`.
-  static let names: [String] = expected.keys.sorted()
-
-  static let expected: [String: Expected] = {
-    guard
-      let data = FileManager.default.contents(atPath: Fixtures.path("malformed/manifest.json")),
-      let manifest = try? JSONDecoder().decode(Manifest.self, from: data)
-    else { return [:] }
-    return manifest.files.filter { $0.key.hasPrefix("pytorch/") }
-  }()
-
-  static func path(_ name: String) -> String { Fixtures.path("malformed/\(name)") }
-}
-
 extension Bytes {
   /// The bytes as hexadecimal digits.
   var hex: String { array.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }

@@ -13,6 +13,9 @@ public struct PyTorchFormat: CheckpointFormat {
   /// no tar files.
   public var fileExtensions: [String] { ["pt", "pth", "ckpt", "bin", "pt2", "ptl", "tar", "pkl"] }
 
+  /// A state dict has no place for goldens.
+  public var holdsGoldens: Bool { false }
+
   /// Whether the file is a zip archive but no npz, a pickle, or a tar file with a checkpoint's members.
   public func recognizes(_ source: ByteSource) throws(CheckpointError) -> Bool {
     try Container(of: source) != nil
