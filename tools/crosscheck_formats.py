@@ -110,7 +110,7 @@ class Dice:
             stack = self.random.choice((nn.LSTM, nn.GRU))(
                 self.random.randint(1, 5), self.random.randint(1, 5), self.random.randint(1, 2),
                 bidirectional=self.random.random() < 0.5)
-            prefix = self.random.choice(("rnn.", "net.lstm.", ""))
+            prefix = self.random.choice(("rnn.", "net.lstm."))  # what stands beside it is its own
             for name, value in stack.state_dict().items():
                 found[prefix + name] = self.filled(value.shape, torch.float32) \
                     if self.random.random() < 0.5 else value.clone()

@@ -41,7 +41,8 @@ import Testing
   @Test(arguments: MalformedFile.all.filter { !$0.isAccepted })
   func inspected(file: MalformedFile) throws {
     let (result, _) = try run(["inspect", file.path])
-    guard file.isTensorFault else {
+    // A small file is read whole, and its checksums are checked.
+    guard file.isTensorFault, file.code != "checksumMismatch" else {
       #expect(result.status == 2, "\(file): \(result)")
       #expect(try result.code == file.code, "\(file): \(result)")
       return
