@@ -152,7 +152,7 @@ public struct WriteOptions: Sendable {
 extension [any CheckpointFormat] {
   /// The formats that need nothing beyond `Checkpoints`.
   public static var builtIn: Self {
-    [StrataFormat(), SafetensorsFormat(), NPZFormat(), NPYFormat()]
+    [StrataFormat(), PyTorchFormat(), SafetensorsFormat(), NPZFormat(), NPYFormat()]
   }
 
   /// The format of a file: by content, or by extension where no content is recognised.

@@ -68,10 +68,3 @@ struct ContainerFixturesTests {
     #expect(tensor.bytes.array == [0, 0, 0, 0, 0, 0])
   }
 }
-
-extension Bytes {
-  /// The bytes as digits.
-  fileprivate var hex: String {
-    array.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-  }
-}
