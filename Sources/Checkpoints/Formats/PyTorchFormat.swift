@@ -52,8 +52,6 @@ public struct PyTorchFormat: CheckpointFormat {
       if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
         guard !PyTorchFormat.beginsWithArray(start) else { return nil }
         self = .zip
-      } else if start.starts(with: [0x50, 0x4B, 0x05, 0x06]) {
-        self = .zip  // an archive of no entry
       } else if start.count > 2, start[0] == PickleOpcode.proto.rawValue, (2...5).contains(start[1])
       {
         self = .pickle
