@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Make fixtures/fold/<case>/: state dicts with parameters in pieces, and what PyTorch makes of them.
+"""Make fixtures/fold/<case>/: parameters in pieces, and what PyTorch makes of them.
 
-    model.h5   the state dict as training leaves it: halves of weight norms, raw weights of WeightDrop
+    model.h5   the state dict as training leaves it: halves of weight norms, raw weights
     plain.h5   the same with every parameter in one piece, as PyTorch computes it; not for those
                that are not folded (spectral norm, pruning)
     golden.h5  inputs, and outputs of the plain model, for cases with a recurrent module
 
     python tools/make_fold_fixtures.py            make all of them anew (torch >= 2.1, h5py)
-    python tools/make_fold_fixtures.py --measure  compare the orders of summation that the Swift code
-                                                  uses with torch._weight_norm, over thousands of cases
+    python tools/make_fold_fixtures.py --measure  compare the orders of summation that the Swift
+                                                  code uses with torch._weight_norm, over thousands
+                                                  of cases
 """
 
 import argparse

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <zlib.h>
 
-// zlib's initialisers are macros that add its version and the size of z_stream, which Swift does not
-// see. Negative window bits mean a raw deflate stream, without zlib's header and trailer.
+// zlib's initialisers are macros that add its version and the size of z_stream, which Swift does
+// not see. Negative window bits mean a raw deflate stream, without zlib's header and trailer.
 
 static inline int strata_inflate_raw_init(z_stream *stream) {
   return inflateInit2(stream, -MAX_WBITS);
