@@ -367,6 +367,16 @@ def shown(value):
     return f"{dtype} {list(shape)} {raw.hex()[:80]}"
 
 
+def made(make, seed, name, path):
+    """A checkpoint in a file; where the framework fails to write one of its own, the next one."""
+    for attempt in range(8):
+        try:
+            return make(Dice(seed, f"{name}/{attempt}" if attempt else name), path)
+        except RuntimeError as error:
+            print(f"{name}: the framework cannot write it: {error}")
+    raise SystemExit(f"{name}: the framework writes none of 8 checkpoints")
+
+
 def crosscheck(strata, count, seed, only=None, keep=None):
     """Make `count` checkpoints of each variant; returns {source: {target: (agreed, of)}}."""
     matrix = {source: {target: [0, 0] for target in TARGETS} for source in SOURCES}
@@ -378,7 +388,7 @@ def crosscheck(strata, count, seed, only=None, keep=None):
                     folder = os.path.join(keep, f"{number}-{make.__name__}")
                     os.makedirs(folder, exist_ok=True)
                 path = os.path.join(folder, f"model.{extension}")
-                wanted, options = make(Dice(seed, f"{source}/{number}"), path)
+                wanted, options = made(make, seed, f"{source}/{number}", path)
                 for target in TARGETS:
                     matrix[source][target][1] += 1
                     try:

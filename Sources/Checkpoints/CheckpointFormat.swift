@@ -152,7 +152,9 @@ public struct WriteOptions: Sendable {
 extension [any CheckpointFormat] {
   /// The formats that need nothing beyond `Checkpoints`.
   public static var builtIn: Self {
-    [StrataFormat(), PyTorchFormat(), SafetensorsFormat(), NPZFormat(), NPYFormat()]
+    // The length of a safetensors header may happen to begin as a pickle or an archive does, but no
+    // pickle and no archive has a brace behind its first eight bytes.
+    [StrataFormat(), SafetensorsFormat(), PyTorchFormat(), NPZFormat(), NPYFormat()]
   }
 
   /// The format of a file: by content, or by extension where no content is recognised.

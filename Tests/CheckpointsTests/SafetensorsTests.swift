@@ -39,6 +39,18 @@ struct SafetensorsTests {
     #expect(try Self.open(Self.image("{}")).tensors.isEmpty)
   }
 
+  @Test(
+    "A header whose length begins as another kind of file does",
+    arguments: [0x280, 0x380, 0x480, 0x580, 0x5_9580])
+  func lengthsLikeOtherFiles(length: Int) throws {
+    let header = Self.one("I8", "[6]")
+    let padded = header + String(repeating: " ", count: length - header.utf8.count)
+    let bytes = Self.image(padded, [1, 2, 3, 4, 5, 6])
+    let reader = try CheckpointReader(ByteSource(Bytes(bytes)))
+    #expect(reader.format == "safetensors")
+    #expect(reader.tensors.count == 1)
+  }
+
   @Test("Model description and module records are not metadata")
   func ourKeys() throws {
     let header = #"""
