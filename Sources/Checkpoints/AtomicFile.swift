@@ -85,6 +85,8 @@ public struct AtomicFile: ~Copyable {
   /// - Throws: `notWritable`.
   public func write(_ bytes: Bytes, at offset: Int) throws(CheckpointError) {
     try named { () throws(CheckpointError) in try descriptor.write(bytes, at: offset) }
+    // What is written goes to the disk while more is computed; small writes are not worth a call.
+    if bytes.count >= 1 << 20 { descriptor.beginSynchronizing(offset..<(offset + bytes.count)) }
   }
 
   /// Cuts the file to a length.

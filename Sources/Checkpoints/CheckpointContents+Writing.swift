@@ -15,6 +15,7 @@ extension CheckpointContents {
     to path: String, format: any CheckpointFormat, options: WriteOptions = WriteOptions(),
     sources: [String] = []
   ) throws(CheckpointError) {
+    defer { StreamBuffers.clear() }
     if let layout = try format.shardLayout(of: self, at: path, options: options) {
       return try write(layout, to: path, format: format, options: options, sources: sources)
     }

@@ -6,6 +6,9 @@ public protocol TensorBytes: Sendable {
   /// - Throws: whatever is wrong with the bytes, or with reading them.
   func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes
 
+  /// The bytes of `range` with their checksums.
+  func piece(in range: Range<Int>) throws(CheckpointError) -> TensorPiece
+
   /// Checks every stored byte against its checksum, as far as the format has one. `count` is the
   /// number of decoded bytes.
   func verify(count: Int) throws(CheckpointError)
@@ -15,6 +18,11 @@ public protocol TensorBytes: Sendable {
 }
 
 extension TensorBytes {
+  /// Computes the checksums of the bytes.
+  public func piece(in range: Range<Int>) throws(CheckpointError) -> TensorPiece {
+    TensorPiece(try bytes(in: range))
+  }
+
   /// Reads everything, a piece at a time.
   public func checksum(count: Int) throws(CheckpointError) -> UInt32 {
     var checksum = CRC32()
@@ -129,24 +137,28 @@ public struct StoredTensor: Sendable {
   public func forEachPiece(
     _ body: (Bytes) throws(CheckpointError) -> Void
   ) throws(CheckpointError) -> UInt32 {
-    try checksum { piece throws(CheckpointError) in
-      try body(piece)
-      return CRC32(piece).value
-    }
+    try forEachCheckedPiece { piece throws(CheckpointError) in try body(piece.bytes) }
   }
 
-  /// Hands the decoded bytes to `body` likewise, which gives the CRC-32 of the piece: whoever computes
-  /// checksums anyhow need not do it twice.
-  func checksum(
-    ofPieces body: (Bytes) throws(CheckpointError) -> UInt32
+  /// Hands the decoded bytes to `body` likewise, with the checksums of their blocks.
+  func forEachCheckedPiece(
+    _ body: (TensorPiece) throws(CheckpointError) -> Void
   ) throws(CheckpointError) -> UInt32 {
-    let count = shape.byteCount(of: try readableDType())
+    var pieces = ReadAhead(contents, count: shape.byteCount(of: try readableDType()))
     var checksum = CRC32()
-    for start in stride(from: 0, to: count, by: Self.pieceSize) {
-      let piece = try bytes(in: start..<min(start + Self.pieceSize, count))
-      checksum.append(try body(piece), count: piece.count)
+    while let piece = try nextPiece(&pieces) {
+      try body(piece)
+      checksum.append(piece)
     }
     return checksum.value
+  }
+
+  private func nextPiece(_ pieces: inout ReadAhead) throws(CheckpointError) -> TensorPiece? {
+    do {
+      return try pieces.piece()
+    } catch {
+      throw error.located(file: file, tensor: name)
+    }
   }
 
   /// The CRC-32 of the decoded bytes, every one of them read and checked.

@@ -177,7 +177,7 @@ import Testing
         $0.firstMatch(of: #/^  ([a-z]+)  /#).map { String($0.output.1) }
       }
       #expect(names == Self.commands.map(\.name), "\(result)")
-      for text in ["strata, pytorch, safetensors, npz, npy, hdf5", "64", "--version"] {
+      for text in ["strata, safetensors, pytorch, npz, npy, hdf5", "64", "--version"] {
         #expect(result.output.contains(text))
       }
     }

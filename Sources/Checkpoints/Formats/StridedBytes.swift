@@ -44,6 +44,14 @@ struct StridedBytes: TensorBytes {
     return bytes[(range.lowerBound - start)..<(range.upperBound - start)]
   }
 
+  /// A whole storage as it stands there has been summed already, where its entry has a checksum.
+  func piece(in range: Range<Int>) throws(CheckpointError) -> TensorPiece {
+    guard layout.isContiguous, layout.count * elementSize == storageByteCount, !isBigEndian,
+      !isNegated
+    else { return TensorPiece(try bytes(in: range)) }
+    return try storage.piece(in: range)
+  }
+
   func verify(count: Int) throws(CheckpointError) {
     try storage.verify(count: storageByteCount)
   }

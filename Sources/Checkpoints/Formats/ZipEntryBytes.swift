@@ -21,19 +21,30 @@ final class ZipStoredBytes: TensorBytes {
   }
 
   func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
-    let next = try check.withLock { check throws(CheckpointError) -> Bytes? in
+    if let piece = try uncheckedPiece(in: range) { return piece.bytes }
+    return try read(range)
+  }
+
+  func piece(in range: Range<Int>) throws(CheckpointError) -> TensorPiece {
+    if let piece = try uncheckedPiece(in: range) { return piece }
+    return TensorPiece(try read(range))
+  }
+
+  /// The bytes of a range that carries the check on; nil once everything is checked, and then no lock is
+  /// needed.
+  private func uncheckedPiece(
+    in range: Range<Int>
+  ) throws(CheckpointError) -> TensorPiece? {
+    try check.withLock { check throws(CheckpointError) -> TensorPiece? in
       guard !check.isDone else { return nil }
       guard range.lowerBound == check.count else {
         try finish(&check)
         return nil
       }
-      let bytes = try read(range)
-      try take(bytes, &check)
-      return bytes
+      let piece = TensorPiece(try read(range))
+      try take(piece, &check)
+      return piece
     }
-    // What is checked needs no lock.
-    if let next { return next }
-    return try read(range)
   }
 
   func verify(count: Int) throws(CheckpointError) {
@@ -46,13 +57,13 @@ final class ZipStoredBytes: TensorBytes {
     if check.count == entry.count { check = Check(isDone: false) }
     repeat {
       let end = min(check.count + StoredTensor.pieceSize, entry.count)
-      try take(try read(check.count..<end), &check)
+      try take(TensorPiece(try read(check.count..<end)), &check)
     } while check.count < entry.count
   }
 
-  private func take(_ bytes: Bytes, _ check: inout Check) throws(CheckpointError) {
-    check.checksum.update(bytes)
-    check.count += bytes.count
+  private func take(_ piece: TensorPiece, _ check: inout Check) throws(CheckpointError) {
+    check.checksum.append(piece)
+    check.count += piece.bytes.count
     guard check.count == entry.count else { return }
     try entry.compare(check.checksum)
     check.isDone = true
