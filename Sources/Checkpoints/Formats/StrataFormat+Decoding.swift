@@ -70,7 +70,8 @@ extension StrataFormat {
 
     /// Every chunk is read and checked, by as many threads as there are processors.
     func checksum(count: Int) throws(CheckpointError) -> UInt32 {
-      let outcomes = Mutex([Result<UInt32, CheckpointError>?](repeating: nil, count: part.chunks.count))
+      let outcomes = Mutex(
+        [Result<UInt32, CheckpointError>?](repeating: nil, count: part.chunks.count))
       DispatchQueue.concurrentPerform(iterations: part.chunks.count) { index in
         let outcome: Result<UInt32, CheckpointError>
         do throws(CheckpointError) {
@@ -88,8 +89,10 @@ extension StrataFormat {
       return whole.value
     }
 
-    /// A raw chunk has been checked against the checksum of its bytes, which is known so. That of the
-    /// last chunk takes the padding in.
+    /// The CRC-32 of one chunk's decoded bytes.
+    ///
+    /// Reading checks a raw chunk against a checksum of the same bytes, which need not be computed twice;
+    /// that of the last chunk takes the padding in.
     private func checksum(ofChunk index: Int) throws(CheckpointError) -> UInt32 {
       let bytes = try bytes(in: decodedRange(index))
       let isKnown = encoding == .raw && index < part.chunks.count - 1 && source.checksData
