@@ -12,6 +12,11 @@ value is to be within 1e-12 of PyTorch's.
 
 The last takes models that --keep kept; it needs Python alone, neither torch nor h5py.
 
+    python tools/crosscheck.py .build/release/strata --formats 20 [--markdown]
+
+instead makes 20 random checkpoints of every variant, converts each into every format, and has the
+framework itself read the result; crosscheck_formats.py says how.
+
 Exit status 1 where they do not agree; the files of those models are kept, with what was run.
 """
 
@@ -280,6 +285,18 @@ def check_recorded(strata, recorded, is_listed):
     return agree, len(folders)
 
 
+def check_formats(strata, args):
+    """Checkpoints instead of models; returns the exit status."""
+    import crosscheck_formats
+    import torch
+    matrix = crosscheck_formats.crosscheck(strata, args.formats, args.seed, args.only, args.keep)
+    crosscheck_formats.print_matrix(matrix, args.markdown)
+    cells = [cell for row in matrix.values() for cell in row.values()]
+    agree, count = (sum(cell[place] for cell in cells) for place in (0, 1))
+    print(f"{agree} of {count} agree (seed {args.seed}, PyTorch {torch.__version__})")
+    return 0 if agree == count > 0 else 1
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("strata", metavar="STRATA", help="the executable")
@@ -294,6 +311,9 @@ def main():
     parser.add_argument("--keep", metavar="FOLDER", help="keep the files of every model there")
     parser.add_argument("--recorded", metavar="FOLDER",
                         help="make no models: check those that --keep kept there")
+    parser.add_argument("--formats", metavar="COUNT", type=int,
+                        help="make no models: checkpoints in every format")
+    parser.add_argument("--markdown", action="store_true", help="print that table in Markdown")
     parser.add_argument("--list", action="store_true", help="print what each model is")
     args = parser.parse_args()
     parts = [part for part in args.parts.split(",") if part]
@@ -302,6 +322,8 @@ def main():
     strata = os.path.abspath(args.strata)
     if not os.path.isfile(strata):
         parser.error(f"{args.strata}: no such file")
+    if args.formats:
+        return check_formats(strata, args)
     if args.recorded:
         if not os.path.isdir(args.recorded):
             parser.error(f"{args.recorded}: no such folder")

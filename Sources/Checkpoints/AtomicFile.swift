@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// A file that appears whole or not at all: written beside its target, synced, read back, renamed.
 ///
 /// Until `commit` renames it, the bytes stand in a hidden file in the target's directory, which is
@@ -11,8 +9,9 @@ public struct AtomicFile: ~Copyable {
   ///
   /// A format that must open a file by name writes here; it must not replace the file, which stays
   /// open.
-  public let temporaryPath: String
+  public var temporaryPath: String { hidden.path }
 
+  private let hidden: HiddenFile
   private let target: String
   private let descriptor: FileDescriptor
   private let replacesExisting: Bool
@@ -40,11 +39,10 @@ public struct AtomicFile: ~Copyable {
       // For people the target matters, not the hidden name.
       throw Self.renamed(error, to: path)
     }
-    _ = Self.hiddenPaths.withLock { $0.insert(hidden.descriptor.path) }
     self.path = path
     self.target = target
+    self.hidden = HiddenFile(hidden.descriptor.path)
     self.descriptor = hidden.descriptor
-    self.temporaryPath = hidden.descriptor.path
     self.replacesExisting = replacingExisting
     self.permissions = existing?.permissions ?? hidden.permissions
   }
@@ -71,20 +69,10 @@ public struct AtomicFile: ~Copyable {
     }
   }
 
-  deinit {
-    // After a rename nothing stands there any more.
-    FileDescriptor.remove(temporaryPath)
-    let path = temporaryPath
-    _ = Self.hiddenPaths.withLock { $0.remove(path) }
-  }
-
-  /// The hidden files of all values that exist.
-  private static let hiddenPaths = Mutex<Set<String>>([])
-
   /// Removes every hidden file of this process, for a program that is told to stop: no write that is
   /// under way can be finished afterwards.
   public static func removeHiddenFiles() {
-    for path in hiddenPaths.withLock({ $0 }) { FileDescriptor.remove(path) }
+    HiddenFile.removeAll()
   }
 
   /// Sets disk space aside.
@@ -97,6 +85,8 @@ public struct AtomicFile: ~Copyable {
   /// - Throws: `notWritable`.
   public func write(_ bytes: Bytes, at offset: Int) throws(CheckpointError) {
     try named { () throws(CheckpointError) in try descriptor.write(bytes, at: offset) }
+    // What is written goes to the disk while more is computed; small writes are not worth a call.
+    if bytes.count >= 1 << 20 { descriptor.beginSynchronizing(offset..<(offset + bytes.count)) }
   }
 
   /// Cuts the file to a length.
@@ -110,15 +100,24 @@ public struct AtomicFile: ~Copyable {
   public consuming func commit(
     verify: (String) throws(CheckpointError) -> Void
   ) throws(CheckpointError) {
+    try seal(verify: verify).publish()
+  }
+
+  /// Syncs the file, lets `verify` read it back by its hidden name, and closes it: all that is left to
+  /// do is to give it its name.
+  /// - Throws: what `verify` throws, `notWritable`.
+  consuming func seal(
+    verify: (String) throws(CheckpointError) -> Void
+  ) throws(CheckpointError) -> SealedFile {
     do {
       try descriptor.synchronize()
       try verify(temporaryPath)
       try descriptor.setPermissions(permissions)
-      try FileDescriptor.rename(temporaryPath, to: target, replacing: replacesExisting)
-      try FileDescriptor.synchronizeDirectory(Self.split(target).directory)
     } catch {
       throw Self.renamed(error, to: path)
     }
+    return SealedFile(
+      path: path, target: target, hidden: hidden, replacesExisting: replacesExisting)
   }
 
   private func named(_ body: () throws(CheckpointError) -> Void) throws(CheckpointError) {
@@ -129,66 +128,37 @@ public struct AtomicFile: ~Copyable {
     }
   }
 
-  private static func renamed(_ error: CheckpointError, to path: String) -> CheckpointError {
+  fileprivate static func renamed(_ error: CheckpointError, to path: String) -> CheckpointError {
     var error = error
     error.file = path
     return error
   }
 
-  private static func split(_ path: String) -> (directory: String, name: String) {
+  fileprivate static func split(_ path: String) -> (directory: String, name: String) {
     guard let slash = path.lastIndex(of: "/") else { return (".", path) }
     let directory = path[..<slash]
     return (directory.isEmpty ? "/" : String(directory), String(path[path.index(after: slash)...]))
   }
 }
 
-extension CheckpointContents {
-  /// Writes the contents to a path; the file is whole or absent.
-  ///
-  /// Tensors are read, converted and written a piece at a time. Before the file gets its name it is
-  /// read back: directory and every tensor must be what was written.
-  /// - Throws: `sameFile` when the target is one of `sources`, the files that the contents come from;
-  ///   `exists`, `notWritable`, `dtypeUnsupported`, `badName`, and what reading a tensor throws.
-  public func write(
-    to path: String, format: any CheckpointFormat, options: WriteOptions = WriteOptions(),
-    sources: [String] = []
-  ) throws(CheckpointError) {
-    if let target = FileDescriptor.status(of: path)?.identity {
-      for source in sources where FileDescriptor.status(of: source)?.identity == target {
-        throw CheckpointError(.sameFile, file: path, "the target is the same file as \(source)")
-      }
-    }
-    let file = try AtomicFile(path, replacingExisting: options.replacesExisting)
-    let checksums: [UInt32]
-    do {
-      checksums = try format.write(self, to: file, options: options)
-    } catch {
-      throw error.located(file: path)
-    }
-    try file.commit { temporary throws(CheckpointError) in
-      let written = try format.open(ByteSource(contentsOf: temporary))
-      try verifyReadBack(of: written, checksums)
-    }
-  }
+/// A file that is whole, on the disk and verified, but still hidden; it goes away with its last copy
+/// unless it is published.
+struct SealedFile: Sendable {
+  /// The path that was asked for.
+  let path: String
+  /// The path with links resolved.
+  let target: String
+  fileprivate let hidden: HiddenFile
+  fileprivate let replacesExisting: Bool
 
-  /// Compares what was written with what was to be written.
-  private func verifyReadBack(
-    of written: CheckpointContents, _ checksums: [UInt32]
-  ) throws(CheckpointError) {
-    let wanted = tensors + goldens
-    let found = written.tensors + written.goldens
-    guard found.count == wanted.count, checksums.count == wanted.count else {
-      throw CheckpointError(
-        .checksumMismatch, "read back: \(found.count) tensors, \(wanted.count) were written")
-    }
-    for (index, tensor) in found.enumerated() {
-      let original = wanted[index]
-      guard tensor.name == original.name, tensor.dtype == original.dtype,
-        tensor.shape == original.shape, try tensor.forEachPiece({ _ in }) == checksums[index]
-      else {
-        throw CheckpointError(
-          .checksumMismatch, tensor: original.name, "reads back differently than it was written")
-      }
+  /// Puts the file at its place.
+  /// - Throws: `exists`, `notWritable`; then nothing has changed at the path.
+  func publish() throws(CheckpointError) {
+    do {
+      try FileDescriptor.rename(hidden.path, to: target, replacing: replacesExisting)
+      try FileDescriptor.synchronizeDirectory(AtomicFile.split(target).directory)
+    } catch {
+      throw AtomicFile.renamed(error, to: path)
     }
   }
 }

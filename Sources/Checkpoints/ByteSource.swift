@@ -12,6 +12,8 @@ public struct ByteSource: Sendable {
   public let path: String?
   /// The number of bytes.
   public let count: Int
+  /// Where the bytes begin in the file: not at 0 for a file inside a file.
+  private let start: Int
   /// Whether the checksums of tensors are to be checked as they are read.
   let checksData: Bool
 
@@ -24,6 +26,7 @@ public struct ByteSource: Sendable {
     self.origin = .file(file)
     self.path = path
     self.count = try file.status().size
+    self.start = 0
     self.checksData = true
   }
 
@@ -39,6 +42,7 @@ public struct ByteSource: Sendable {
     self.count = try file.status().size
     self.origin = .memory(try file.mapped(count: count))
     self.path = path
+    self.start = 0
     self.checksData = checksData
   }
 
@@ -47,7 +51,22 @@ public struct ByteSource: Sendable {
     self.origin = .memory(bytes)
     self.path = nil
     self.count = bytes.count
+    self.start = 0
     self.checksData = true
+  }
+
+  private init(_ range: Range<Int>, of whole: ByteSource) {
+    self.origin = whole.origin
+    self.path = whole.path
+    self.count = range.count
+    self.start = whole.start + range.lowerBound
+    self.checksData = whole.checksData
+  }
+
+  /// A file that stands inside this one; errors count its bytes from its own start.
+  func part(_ range: Range<Int>) -> ByteSource {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "part out of bounds")
+    return ByteSource(range, of: self)
   }
 
   /// The bytes of `range`; no copy when they stand in memory already.
@@ -59,8 +78,8 @@ public struct ByteSource: Sendable {
         "the file ends here, bytes up to \(range.upperBound) are needed")
     }
     switch origin {
-    case .file(let file): return try file.bytes(at: range.lowerBound, count: range.count)
-    case .memory(let bytes): return bytes[range]
+    case .file(let file): return try file.bytes(at: start + range.lowerBound, count: range.count)
+    case .memory(let bytes): return bytes[(start + range.lowerBound)..<(start + range.upperBound)]
     }
   }
 
@@ -89,6 +108,6 @@ public struct ByteSource: Sendable {
 
   /// The bytes in memory, when they are all there.
   package var memory: Bytes? {
-    if case .memory(let bytes) = origin { bytes } else { nil }
+    if case .memory(let bytes) = origin { bytes[start..<(start + count)] } else { nil }
   }
 }

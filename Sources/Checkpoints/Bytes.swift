@@ -122,8 +122,8 @@ private final class Memory: @unchecked Sendable {
   private let release: @Sendable (UnsafeMutableRawBufferPointer) -> Void
 
   init(count: Int) {
-    unsafe buffer = .allocate(byteCount: count, alignment: 64)
-    unsafe release = { unsafe $0.deallocate() }
+    unsafe buffer = StreamBuffers.take(count)
+    unsafe release = { unsafe StreamBuffers.giveBack($0) }
   }
 
   init(

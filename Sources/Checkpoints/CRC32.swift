@@ -17,6 +17,12 @@ package struct CRC32 {
     update(bytes)
   }
 
+  /// Takes in `count` more bytes whose own checksum is known, without looking at them.
+  package mutating func append(_ checksum: UInt32, count: Int) {
+    value = UInt32(
+      truncatingIfNeeded: crc32_combine(uLong(value), uLong(checksum), numericCast(count)))
+  }
+
   /// Takes in more bytes.
   package mutating func update(_ bytes: Bytes) {
     value = unsafe bytes.withUnsafeBytes { buffer in

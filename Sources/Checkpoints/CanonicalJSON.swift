@@ -17,6 +17,22 @@ package enum CanonicalJSON {
     }
   }
 
+  /// A text as a JSON string: only quotes, backslashes and control characters are escaped.
+  package static func quoted(_ text: String) -> String {
+    var quoted = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": quoted += "\\\""
+      case "\\": quoted += "\\\\"
+      case "\u{0}"..."\u{1F}":
+        let digits = String(scalar.value, radix: 16)
+        quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: quoted.unicodeScalars.append(scalar)
+      }
+    }
+    return quoted + "\""
+  }
+
   /// The value of a JSON text called `what` in errors.
   /// - Throws: `metadataInvalid`.
   package static func decode<Value: Decodable>(

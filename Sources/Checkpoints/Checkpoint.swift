@@ -39,7 +39,7 @@ public struct Checkpoint: Sendable, Equatable {
     try self.init(CheckpointReader(contentsOf: path, formats: formats, options: options))
   }
 
-  /// Loads the file at a file URL, as `init(contentsOf:formats:)` with its path.
+  /// Loads the file at a file URL, as `init(contentsOf:formats:options:)` with its path.
   public init(
     contentsOf url: URL, formats: [any CheckpointFormat] = .builtIn,
     options: ReadOptions = ReadOptions()
@@ -79,7 +79,7 @@ public struct Checkpoint: Sendable, Equatable {
   /// bytes would change the tensors, and a shortened file ends the process with SIGBUS. Renaming
   /// another file over it is safe. Meant for local files that nobody writes to, such as those of a
   /// signed bundle.
-  /// - Throws: as `init(contentsOf:formats:)`.
+  /// - Throws: as `init(contentsOf:formats:options:)`.
   public init(
     mappingImmutableFileAt path: String, verify: MappedVerification = .all,
     formats: [any CheckpointFormat] = .builtIn

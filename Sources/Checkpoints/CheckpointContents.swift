@@ -78,7 +78,9 @@ public struct CheckpointContents: Sendable {
       return record
     }
     let others = tensors.count - chosen.tensors.count
-    if others > 0 { chosen.ignored.append("\(others) tensors beside \(path)") }
+    if others > 0 {
+      chosen.ignored.append("\(others) \(others == 1 ? "tensor" : "tensors") beside \(path)")
+    }
     return chosen
   }
 

@@ -64,7 +64,8 @@ extension CheckpointError.Code {
   public static let notAFile = Self(rawValue: "notAFile")
   /// The operating system refuses to open or to read the file.
   public static let notReadable = Self(rawValue: "notReadable")
-  /// The operating system refuses to create, write, sync or rename the file.
+  /// The operating system refuses to create, write, sync or rename the file, or the format has no such
+  /// files.
   public static let notWritable = Self(rawValue: "notWritable")
   /// The target exists and was not to be replaced.
   public static let exists = Self(rawValue: "exists")

@@ -2,7 +2,7 @@
 public protocol CheckpointFormat: Sendable {
   /// The name for `--from` and `--to`, `strata` or `hdf5`.
   var name: String { get }
-  /// The usual extensions of its files, without the dot, the first one preferred.
+  /// The usual extensions of its files, without the first dot, the preferred one first.
   var fileExtensions: [String] { get }
 
   /// Whether the content is of this format. Extensions do not count.
@@ -17,9 +17,24 @@ public protocol CheckpointFormat: Sendable {
   /// What of `contents` files of this format cannot hold, in words; it is left out.
   func dropped(from contents: CheckpointContents) -> [String]
 
+  /// Whether files hold goldens; where not, they are left out.
+  var holdsGoldens: Bool { get }
+
+  /// Whether files hold the names of their tensors.
+  var holdsNames: Bool { get }
+
+  /// Whether a checkpoint can be spread over several files, as `WriteOptions.shardSize` asks for.
+  var canShard: Bool { get }
+
+  /// How contents for `path` are spread over several files; nil for one plain file.
+  /// - Throws: why a tensor cannot be written.
+  func shardLayout(
+    of contents: CheckpointContents, at path: String, options: WriteOptions
+  ) throws(CheckpointError) -> ShardLayout?
+
   /// Writes contents into an empty file.
   /// - Returns: the CRC-32 of every tensor's decoded bytes as they were written, tensors before
-  ///   goldens, in order; the file is read back and compared with them.
+  ///   goldens, if the format holds them, in order; the file is read back and compared with them.
   /// - Throws: `dtypeUnsupported`, `badName`, `notWritable`, or what reading a tensor throws.
   func write(
     _ contents: CheckpointContents, to file: borrowing AtomicFile, options: WriteOptions
@@ -31,6 +46,20 @@ extension CheckpointFormat {
   public func open(_ source: ByteSource) throws(CheckpointError) -> CheckpointContents {
     try open(source, options: ReadOptions())
   }
+
+  /// Files hold goldens, unless a format says otherwise.
+  public var holdsGoldens: Bool { true }
+
+  /// Files hold names, unless a format says otherwise.
+  public var holdsNames: Bool { true }
+
+  /// A checkpoint is one file, unless a format says otherwise.
+  public var canShard: Bool { false }
+
+  /// A checkpoint is one file, unless a format says otherwise.
+  public func shardLayout(
+    of contents: CheckpointContents, at path: String, options: WriteOptions
+  ) throws(CheckpointError) -> ShardLayout? { nil }
 }
 
 /// How a file is read, where its format leaves a choice.
@@ -122,7 +151,11 @@ public struct WriteOptions: Sendable {
 
 extension [any CheckpointFormat] {
   /// The formats that need nothing beyond `Checkpoints`.
-  public static var builtIn: Self { [StrataFormat()] }
+  public static var builtIn: Self {
+    // The length of a safetensors header may happen to begin as a pickle or an archive does, but no
+    // pickle and no archive has a brace behind its first eight bytes.
+    [StrataFormat(), SafetensorsFormat(), PyTorchFormat(), NPZFormat(), NPYFormat()]
+  }
 
   /// The format of a file: by content, or by extension where no content is recognised.
   /// - Throws: `truncated` for an empty file, `unknownFormat`.
@@ -139,10 +172,8 @@ extension [any CheckpointFormat] {
 
   /// The format that a path's extension names.
   public func format(forPath path: String) -> (any CheckpointFormat)? {
-    let name = path.split(separator: "/").last ?? ""
-    guard let dot = name.lastIndex(of: ".") else { return nil }
-    let suffix = name[name.index(after: dot)...].lowercased()
-    return first { $0.fileExtensions.contains(suffix) }
+    let name = (path.split(separator: "/").last ?? "").lowercased()
+    return first { $0.fileExtensions.contains { name.hasSuffix("." + $0) } }
   }
 
   /// The format called `name`.

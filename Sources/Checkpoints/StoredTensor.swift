@@ -6,12 +6,32 @@ public protocol TensorBytes: Sendable {
   /// - Throws: whatever is wrong with the bytes, or with reading them.
   func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes
 
+  /// The bytes of `range` with their checksums.
+  func piece(in range: Range<Int>) throws(CheckpointError) -> TensorPiece
+
   /// Checks every stored byte against its checksum, as far as the format has one. `count` is the
   /// number of decoded bytes.
   func verify(count: Int) throws(CheckpointError)
+
+  /// The CRC-32 of the `count` decoded bytes, every one of them read and checked.
+  func checksum(count: Int) throws(CheckpointError) -> UInt32
 }
 
 extension TensorBytes {
+  /// Computes the checksums of the bytes.
+  public func piece(in range: Range<Int>) throws(CheckpointError) -> TensorPiece {
+    TensorPiece(try bytes(in: range))
+  }
+
+  /// Reads everything, a piece at a time.
+  public func checksum(count: Int) throws(CheckpointError) -> UInt32 {
+    var checksum = CRC32()
+    for start in stride(from: 0, to: count, by: StoredTensor.pieceSize) {
+      checksum.update(try bytes(in: start..<min(start + StoredTensor.pieceSize, count)))
+    }
+    return checksum.value
+  }
+
   /// Reads everything, a piece at a time.
   public func verify(count: Int) throws(CheckpointError) {
     for start in stride(from: 0, to: count, by: StoredTensor.pieceSize) {
@@ -45,7 +65,7 @@ public struct StoredTensor: Sendable {
   /// Why the tensor cannot be read, where more is known than that its code is unknown.
   private let refusal: CheckpointError?
   /// The file, for errors.
-  private let file: String?
+  let file: String?
 
   /// Describes a tensor.
   ///
@@ -117,14 +137,37 @@ public struct StoredTensor: Sendable {
   public func forEachPiece(
     _ body: (Bytes) throws(CheckpointError) -> Void
   ) throws(CheckpointError) -> UInt32 {
-    let count = shape.byteCount(of: try readableDType())
+    try forEachCheckedPiece { piece throws(CheckpointError) in try body(piece.bytes) }
+  }
+
+  /// Hands the decoded bytes to `body` likewise, with the checksums of their blocks.
+  func forEachCheckedPiece(
+    _ body: (TensorPiece) throws(CheckpointError) -> Void
+  ) throws(CheckpointError) -> UInt32 {
+    var pieces = ReadAhead(contents, count: shape.byteCount(of: try readableDType()))
     var checksum = CRC32()
-    for start in stride(from: 0, to: count, by: Self.pieceSize) {
-      let piece = try bytes(in: start..<min(start + Self.pieceSize, count))
-      checksum.update(piece)
+    while let piece = try nextPiece(&pieces) {
       try body(piece)
+      checksum.append(piece)
     }
     return checksum.value
+  }
+
+  private func nextPiece(_ pieces: inout ReadAhead) throws(CheckpointError) -> TensorPiece? {
+    do {
+      return try pieces.piece()
+    } catch {
+      throw error.located(file: file, tensor: name)
+    }
+  }
+
+  /// The CRC-32 of the decoded bytes, every one of them read and checked.
+  func checksum() throws(CheckpointError) -> UInt32 {
+    do {
+      return try contents.checksum(count: shape.byteCount(of: try readableDType()))
+    } catch {
+      throw error.located(file: file, tensor: name)
+    }
   }
 
   /// Checks every stored byte, also of a tensor that cannot be decoded.

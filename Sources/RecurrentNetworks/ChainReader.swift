@@ -109,7 +109,7 @@ struct ChainReader {
   ) -> ModelDescription.Module? {
     guard let table = facts.tensors["\(path).weight"]?.shape, table.rank == 2, table[0] > 0,
       table[1] == stack.recurrent?.inputSize, facts.tensors["\(path).bias"] == nil,
-      facts.record(path)?.type.hasSuffix("Embedding") ?? true
+      facts.record(path)?.isEmbedding ?? true
     else { return nil }
     return ModelDescription.Module(
       name: path, inputs: [ModelDescription.modelInput],
@@ -121,7 +121,7 @@ struct ChainReader {
   ) -> ModelDescription.Module? {
     guard let weight = facts.tensors["\(path).weight"]?.shape, weight.rank == 2, weight[0] > 0,
       weight[1] == stack.recurrent?.outputSize,
-      facts.record(path)?.type.hasSuffix("Linear") ?? true
+      facts.record(path)?.isLinear ?? true
     else { return nil }
     let bias = facts.tensors["\(path).bias"]
     guard bias == nil || bias?.shape.dimensions == [weight[0]] else { return nil }

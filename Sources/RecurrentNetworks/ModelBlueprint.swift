@@ -35,13 +35,16 @@ public struct ModelBlueprint: Sendable {
   public let stacks: [Stack]
   /// The output layer behind the last stack.
   public let head: Head?
-  /// The checkpoint, and what its tensors are.
+  /// The checkpoint, its parameters folded, and what its tensors are.
   let contents: CheckpointContents
   let mapping: ParameterMapping
   /// The tolerance that they were sealed with.
   let goldenTolerance: Verification.Tolerance
   /// What was taken for granted, and that float64 weights are narrowed.
   public let assumptions: [ParameterMapping.Assumption]
+
+  /// The parameters that were put together from others.
+  public var folded: [FoldedParameter] { mapping.folded }
 
   let convention: Convention
   private let tensors: [String: StoredTensor]
@@ -76,14 +79,15 @@ public struct ModelBlueprint: Sendable {
   ) throws(CheckpointError) {
     let mapping = try ParameterMapping(
       of: contents, options: options, convention: convention, file: file)
-    try self.init(contents, mapping, module.map { .module($0) } ?? .whole, file: file)
+    try self.init(mapping, module.map { .module($0) } ?? .whole, file: file)
   }
 
   /// Takes a part of a checkpoint whose tensors are mapped already.
   init(
-    _ contents: CheckpointContents, _ mapping: ParameterMapping, _ part: Part, file: String?
+    _ mapping: ParameterMapping, _ part: Part, file: String?
   ) throws(CheckpointError) {
     try mapping.requireComplete()
+    let contents = mapping.contents
     self.convention = mapping.convention
     self.file = file
     self.contents = contents

@@ -21,6 +21,18 @@ public struct ModelOptions: Hashable, Sendable {
   /// `head_input=all|last|h_n`.
   public var headInput: HeadConfiguration.Input?
 
+  /// `fold=auto|none`: whether the halves of a weight norm and the raw weights of WeightDrop become the
+  /// parameters that they stand for.
+  public var fold = Fold.auto
+
+  /// Whether parameters are folded.
+  public enum Fold: String, Sendable, CaseIterable {
+    /// Wherever every part is there and fits.
+    case auto
+    /// Nowhere: a module that would need it is none.
+    case none
+  }
+
   /// What several cells are.
   public enum Cells: String, Sendable, CaseIterable {
     /// Each a module of its own.
@@ -35,7 +47,7 @@ public struct ModelOptions: Hashable, Sendable {
   /// The names of all options.
   public static let names = [
     "nonlinearity", "batch_first", "embedding", "chain", "cells", "head", "head_activation",
-    "head_input",
+    "head_input", "fold",
   ]
 
   /// Sets an option by its name.
@@ -64,6 +76,9 @@ public struct ModelOptions: Hashable, Sendable {
       return assign(&headActivation, value)
     case "head_input":
       return assign(&headInput, value)
+    case "fold":
+      guard let choice = Fold(rawValue: value) else { return "must be one of auto, none" }
+      fold = choice
     default:
       preconditionFailure("no option is called \(name)")
     }

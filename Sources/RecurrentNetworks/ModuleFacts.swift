@@ -6,10 +6,13 @@ struct ModuleFacts {
   let description: ModelDescription?
   /// The tensors by their names.
   let tensors: [String: StoredTensor]
+  /// The notes of modules by their paths.
+  private let records: [String: ModuleRecord]
 
   init(_ contents: CheckpointContents) throws(CheckpointError) {
     self.contents = contents
     tensors = Dictionary(contents.tensors.map { ($0.name, $0) }) { first, _ in first }
+    records = Dictionary(contents.moduleRecords.map { ($0.path, $0) }) { first, _ in first }
     if let json = contents.modelDescription {
       description = try ModelDescription(json: json)
     } else {
@@ -45,7 +48,7 @@ struct ModuleFacts {
     if let text = keys.lazy.compactMap({ contents.metadata[$0] }).first(where: { !$0.isEmpty }) {
       return text
     }
-    return record(module)?.options[name]?.description
+    return record(module)?.text(name)
   }
 
   /// An option of a module that must be one of a few values.
@@ -78,9 +81,7 @@ struct ModuleFacts {
 
 extension ModuleFacts {
   /// The note of a module.
-  func record(_ path: String) -> ModuleRecord? {
-    contents.moduleRecords.first { $0.path == path }
-  }
+  func record(_ path: String) -> ModuleRecord? { records[path] }
 
   /// The head that the file's description puts behind a stack: `none` when it knows the stack, but no
   /// head; nil when it does not know the stack.

@@ -38,12 +38,25 @@ public struct ParameterMapping: Sendable {
   public private(set) var leftOver: [String] = []
   /// What was taken for granted.
   public private(set) var assumptions: [Assumption] = []
+  /// The parameters that were put together from others.
+  public private(set) var folded: [FoldedParameter] = []
+  /// What would be folded, but was not to be.
+  public private(set) var unfolded: [FoldedParameter] = []
+  /// For an unexpected name the one of its module's parameters that is spelled most like it, where one
+  /// is.
+  public private(set) var nearest: [String: String] = [:]
+  /// The checkpoint, with what was folded in place of what it was folded from.
+  public let contents: CheckpointContents
   /// How the file lays out its gates.
   public let convention: Convention
 
   /// Modules whose weights have shapes that no network has.
-  private var impossible: [CheckpointError] = []
-  private let file: String?
+  private(set) var impossible: [CheckpointError] = []
+  /// The tensors that modules take, by their path.
+  private var owned: [String: [String]] = [:]
+  /// The names of the parameters that modules have, by their path.
+  private var expected: [String: [String]] = [:]
+  let file: String?
 
   /// Recognises the modules of a checkpoint.
   /// - Parameters:
@@ -60,6 +73,12 @@ public struct ParameterMapping: Sendable {
   ) throws(CheckpointError) {
     self.convention = convention
     self.file = file
+    let parts = FoldedContents(contents)
+    switch options.fold {
+    case .auto: (folded, self.contents) = (parts.folded, parts.contents)
+    case .none: (unfolded, self.contents) = (parts.folded, contents)
+    }
+    let contents = self.contents
     do {
       let facts = try ModuleFacts(contents)
       let stacks = try mapStacks(contents, facts, options)
@@ -72,41 +91,32 @@ public struct ParameterMapping: Sendable {
     // In the order of the tensors, which is how people look for them.
     taken = contents.tensors.map(\.name).filter(Set(taken).contains)
     leftOver = contents.tensors.map(\.name).filter { !known.contains($0) }
+    owned = Dictionary(
+      grouping: taken, by: { name in String(name[..<(name.lastIndex(of: ".") ?? name.startIndex)]) }
+    )
+    nearest = NearestName.pairs(
+      unexpected.map { name in
+        (
+          name,
+          candidates: Self.module(holding: name, among: expected).flatMap { expected[$0] } ?? []
+        )
+      })
   }
 
-  /// Whether no parameter is missing, unexpected or of a wrong shape.
-  public var isComplete: Bool {
-    missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty && impossible.isEmpty
-  }
+  /// The tensors that a module takes, in their order.
+  public func tensors(of module: ModelDescription.Module) -> [String] { owned[module.name] ?? [] }
 
-  /// Throws the first fault, and tells of the others.
-  /// - Throws: `shapeMismatch`, `parameterMissing`, `parameterUnexpected`.
-  public func requireComplete() throws(CheckpointError) {
-    var faults = impossible.map { $0.located(file: file) }
-    faults += mismatched.map {
-      CheckpointError(
-        .shapeMismatch, file: file, tensor: $0.name, "shape \($0.found), expected \($0.expected)")
+  /// The innermost of the modules under whose path a name stands.
+  private static func module<Names>(
+    holding name: String, among modules: [String: Names]
+  ) -> String? {
+    guard var dot = name.lastIndex(of: ".") else { return modules[""] == nil ? nil : "" }
+    while true {
+      let path = String(name[..<dot])
+      if modules[path] != nil { return path }
+      guard let next = path.lastIndex(of: ".") else { return nil }
+      dot = next
     }
-    faults += missing.map { name in
-      let module = ParameterName(name).flatMap { description[$0.module]?.recurrent }
-      return CheckpointError(
-        .parameterMissing, file: file, tensor: name,
-        "missing: \(module?.description ?? "a recurrent module") has this parameter")
-    }
-    faults += unexpected.map {
-      CheckpointError(
-        .parameterUnexpected, file: file, tensor: $0,
-        "the tensor stands in a recurrent module, which has no such parameter; leave it out with "
-          + "--exclude if it is none")
-    }
-    guard var first = faults.first else { return }
-    if faults.count > 1 {
-      // A line is for a person; `missing`, `unexpected` and `mismatched` hold them all.
-      let others = faults.dropFirst().prefix(5).map { "\($0.tensor ?? "") (\($0.code.rawValue))" }
-      first.reason += "; also \(others.joined(separator: ", "))"
-      if faults.count > 6 { first.reason += " and \(faults.count - 6) more" }
-    }
-    throw first
   }
 
   // MARK: Recurrent stacks
@@ -116,8 +126,10 @@ public struct ParameterMapping: Sendable {
   ) throws(CheckpointError) -> [ModelDescription.Module] {
     var groups: [String: StackTensors] = [:]
     var paths: [String] = []
+    // A module with a parameter in pieces that are not to be folded is none.
+    let apart = Set(unfolded.compactMap { ParameterName($0.name)?.module })
     for tensor in contents.tensors {
-      guard let name = ParameterName(tensor.name) else { continue }
+      guard let name = ParameterName(tensor.name), !apart.contains(name.module) else { continue }
       if groups[name.module] == nil { paths.append(name.module) }
       groups[name.module, default: StackTensors(module: name.module)].append(name, tensor.shape)
     }
@@ -128,21 +140,20 @@ public struct ParameterMapping: Sendable {
       guard var configuration = group.inferredConfiguration() else {
         let absent = group.essentialsMissing()
         missing += absent
+        expected[path] = absent
         if absent.isEmpty { impossible.append(group.impossibleShapes()) }
         taken += group.shapes.keys.map(\.description)
         continue
       }
       try complete(&configuration, ofModule: path, facts, options)
-      try compare(group, configuration)
+      if try compare(group, configuration) { try facts.check(configuration, of: path) }
       stacks.append(
         ModelDescription.Module(
           name: path, inputs: [ModelDescription.modelInput], kind: .recurrent(configuration)))
     }
 
     for tensor in contents.tensors where ParameterName(tensor.name) == nil {
-      if paths.contains(where: { tensor.name.stands(inModule: $0) }) {
-        unexpected.append(tensor.name)
-      }
+      if Self.module(holding: tensor.name, among: groups) != nil { unexpected.append(tensor.name) }
     }
     if let chain = options.chain { return try Self.chained(stacks, inOrder: chain) }
     if options.cells == nil {
@@ -200,10 +211,13 @@ public struct ParameterMapping: Sendable {
     if !assumptions.contains(assumption) { assumptions.append(assumption) }
   }
 
+  /// Whether the tensors of a module are just its parameters; what is wrong with them is noted.
   private mutating func compare(
     _ group: StackTensors, _ configuration: RecurrentConfiguration
-  ) throws(CheckpointError) {
+  ) throws(CheckpointError) -> Bool {
+    let faults = missing.count + mismatched.count + unexpected.count
     let parameters = try configuration.parameters(ofModule: group.module)
+    expected[group.module] = parameters.map(\.name.description)
     for (name, expected) in parameters {
       guard let found = group.shapes[name] else {
         missing.append(name.description)
@@ -217,6 +231,7 @@ public struct ParameterMapping: Sendable {
     }
     let known = Set(parameters.map(\.name))
     unexpected += group.order.filter { !known.contains($0) }.map(\.description)
+    return faults == missing.count + mismatched.count + unexpected.count
   }
 
   /// The stacks in an order that was told; those that it leaves out are models of their own.
@@ -369,11 +384,5 @@ extension ModelDescription.Module {
 
   func feeds(_ next: ModelDescription.Module) -> Bool {
     recurrent?.outputSize == next.recurrent?.inputSize
-  }
-}
-
-extension String {
-  fileprivate func stands(inModule path: String) -> Bool {
-    path.isEmpty ? !contains(".") : hasPrefix(path + ".")
   }
 }

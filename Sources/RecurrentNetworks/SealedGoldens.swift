@@ -22,7 +22,7 @@ extension Verification {
   ) throws(CheckpointError) {
     let mapping = try ParameterMapping(of: contents, file: file)
     try self.init(
-      try Self.parts(of: contents, mapping, goldens, file: file), goldens: goldens,
+      try Self.parts(of: mapping, goldens, file: file), goldens: goldens,
       tolerance: tolerance, precision: precision)
     unchecked = mapping.description.modules.filter { !isShown($0, goldens) }.map(\.name)
   }
@@ -66,7 +66,7 @@ extension Verification {
   ) throws(CheckpointError) {
     let mapping = try ParameterMapping(of: contents, options: options)
     var shapes: [String: Shape] = [:]
-    for part in try parts(of: contents, mapping, goldens, file: nil) {
+    for part in try parts(of: mapping, goldens, file: nil) {
       let call = try EvaluationCall(goldens, prefix: part.prefix, part.blueprint)
       shapes.merge(EvaluationResults<Float>(call, part.blueprint).shapes) { first, _ in first }
     }
@@ -92,7 +92,7 @@ extension Verification {
   /// - Parameter stacks: The recurrent modules that count; nil for all.
   /// - Throws: `goldenMismatch` when there is none.
   static func parts(
-    of contents: CheckpointContents, _ mapping: ParameterMapping, _ goldens: StateDict,
+    of mapping: ParameterMapping, _ goldens: StateDict,
     among stacks: Set<String>? = nil, file: String?
   ) throws(CheckpointError) -> [GoldenPart] {
     try mapping.requireComplete()
@@ -104,7 +104,7 @@ extension Verification {
     func add(_ part: ModelBlueprint.Part, _ prefix: String) throws(CheckpointError) {
       parts.append(
         GoldenPart(
-          prefix: prefix, blueprint: try ModelBlueprint(contents, mapping, part, file: file)))
+          prefix: prefix, blueprint: try ModelBlueprint(mapping, part, file: file)))
     }
     for module in all where stacks?.contains(module.name) ?? true {
       let own = module.name.isEmpty ? [] : [module.name + "."]
@@ -171,8 +171,7 @@ extension SequenceModel {
     }
     let goldens = try StateDict(reading: blueprint.contents.goldens)
     let parts = try Verification.parts(
-      of: blueprint.contents, blueprint.mapping, goldens,
-      among: Set(blueprint.stacks.map(\.name)), file: nil)
+      of: blueprint.mapping, goldens, among: Set(blueprint.stacks.map(\.name)), file: nil)
     // The checkpoint may carry goldens of other models too.
     var own = StateDict()
     for (name, golden) in goldens {

@@ -8,6 +8,9 @@ struct Bench: ParsableCommand {
     discussion: """
       One call runs the whole [steps, batch, input] chunk from a zero state on random input, in this \
       process. Short calls are timed in groups.
+
+      Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
+      npy files.
       """)
 
   @Argument(help: "The model.")
@@ -27,6 +30,8 @@ struct Bench: ParsableCommand {
       "The module to load, for a file that holds more than one model.", valueName: "path"))
   var module: String?
 
+  @OptionGroup var reading: InputOptions
+
   @OptionGroup var options: OutputOptions
 
   func validate() throws {
@@ -37,7 +42,8 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
-    let model = try SequenceModel(ModelBlueprint(file: model, module: module))
+    let model = try SequenceModel(
+      ModelBlueprint(file: model, reading.reading(), module: module))
     let blueprint = model.blueprint
     let (rows, overflow) = steps.multipliedReportingOverflow(by: batch)
     let outputs = model.outputShape(steps: 1, batchSize: 1).elementCount

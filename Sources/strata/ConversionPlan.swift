@@ -4,7 +4,13 @@ import RecurrentNetworks
 /// What `convert` is going to write, and what it has to tell about it.
 struct ConversionPlan {
   private(set) var contents: CheckpointContents
+  /// Where the state dict stood in a nested file; empty for the whole file.
+  let key: String
+  /// How many tensors stood there.
+  let keyCount: Int
   private(set) var renamed: [Renaming] = []
+  /// Expressions of the command line that no name matched.
+  let unmatched: [String]
   private(set) var mapping: ParameterMapping?
   private var paths = ModulePaths()
   private var keepsPaths = true
@@ -16,42 +22,61 @@ struct ConversionPlan {
   }
 
   /// Chooses and renames tensors, and the paths that speak of them.
-  /// - Throws: `duplicateName` when two tensors get one name, `parameterMissing` when none is left.
-  init(_ source: CheckpointContents, _ rules: NameRules, file: String) throws(CheckpointError) {
-    contents = source
+  /// - Throws: `duplicateName` when two tensors get one name, `parameterMissing` when none is left;
+  ///   `ValidationError` as the rules do.
+  init(_ source: CheckpointContents, key: String, _ rules: NameRules, file: String) throws {
+    self.key = key
+    var rules = rules
+    let chosen: CheckpointContents
+    do {
+      chosen = try source.choosing(key.isEmpty ? .everything : .at(key))
+    } catch {
+      throw error.located(file: file)
+    }
+    keyCount = chosen.tensors.count
+    contents = chosen
+    contents.stateDicts = []
     contents.tensors = []
     var origins: [String: String] = [:]
-    for var tensor in source.tensors {
-      guard let name = rules.name(for: tensor.name) else { continue }
-      if let other = origins.updateValue(tensor.name, forKey: name) {
+    for var tensor in chosen.tensors {
+      let origin = key.isEmpty ? tensor.name : "\(key).\(tensor.name)"
+      guard let name = try rules.name(for: tensor.name) else { continue }
+      if let other = origins.updateValue(origin, forKey: name) {
         throw CheckpointError(
           .duplicateName, file: file, tensor: name,
-          "\(other) and \(tensor.name) would both get this name")
+          "\(other) and \(origin) would both get this name")
       }
-      if name != tensor.name { renamed.append(Renaming(from: tensor.name, to: name)) }
-      paths.add(tensor.name, name)
+      if name != origin { renamed.append(Renaming(from: origin, to: name)) }
+      paths.add(origin, name)
       tensor.name = name
       contents.tensors.append(tensor)
     }
-    guard !contents.tensors.isEmpty || source.tensors.isEmpty else {
+    unmatched = rules.unmatched
+    guard !contents.tensors.isEmpty || chosen.tensors.isEmpty else {
       throw CheckpointError(
-        .parameterMissing, file: file, "none of the \(source.tensors.count) tensors is chosen")
+        .parameterMissing, file: file, "none of the \(chosen.tensors.count) tensors is chosen")
     }
     // What speaks of modules stays as it is while their paths do.
     keepsPaths = rules.isIdentity && renamed.isEmpty
     guard !keepsPaths else { return }
     contents.moduleRecords = paths.records(source.moduleRecords)
     contents.metadata = paths.metadata(source.metadata)
-    contents.modelDescription = try source.modelDescription.flatMap {
-      json throws(CheckpointError) in try paths.description(json)
+    do {
+      contents.modelDescription = try source.modelDescription.flatMap {
+        json throws(CheckpointError) in try paths.description(json)
+      }
+    } catch {
+      throw error.located(file: file)
     }
     setGoldens(source.goldens)
   }
 
   /// Puts a golden file's tensors beside the model.
   /// - Throws: what is wrong with the file.
-  mutating func seal(goldensOf path: String) throws(CheckpointError) {
-    let reader = try CheckpointReader(contentsOf: path, formats: Strata.formats)
+  mutating func seal(
+    goldensOf path: String, _ options: ReadOptions
+  ) throws(CheckpointError) {
+    let reader = try CheckpointReader(file: path, options)
     goldenFile = path
     setGoldens(reader.tensors)
     contents.metadata[Verification.Tolerance.metadataKey] =
@@ -77,7 +102,7 @@ struct ConversionPlan {
     contents.tensors.reduce(0) { $0 + ($1.dtype.map($1.shape.byteCount) ?? 0) }
   }
 
-  /// Recognises the modules and writes them down.
+  /// Recognises the modules, folds their parameters and writes them down.
   ///
   /// A description that is there already stays as it is when nothing was changed.
   /// - Throws: `MappingFault`, `ambiguousModel`, `metadataInvalid`, `modelInvalid`.
@@ -89,9 +114,12 @@ struct ConversionPlan {
     } catch {
       throw MappingFault(first: error, mapping: mapping)
     }
+    contents = mapping.contents
     if !keepsPaths { dropResultsOfHeads(mapping) }
     if let goldenFile { try checkGoldens(of: goldenFile, options) }
-    if isUnchanged, renamed.isEmpty, contents.modelDescription != nil { return }
+    if isUnchanged, renamed.isEmpty, mapping.folded.isEmpty, contents.modelDescription != nil {
+      return
+    }
     contents.modelDescription =
       mapping.description.modules.isEmpty ? nil : try mapping.description.json
   }
@@ -142,103 +170,4 @@ struct ConversionPlan {
       }
     }
   }
-}
-
-/// What was taken for granted.
-struct Assumed: Encodable {
-  var option: String
-  var value: String
-
-  init(_ assumption: ParameterMapping.Assumption) {
-    option = assumption.option
-    value = assumption.value
-  }
-}
-
-/// What `convert` reports.
-struct ConversionReport: Encodable {
-  var input: String
-  var output: String
-  var from: String
-  var to: String
-  var taken: [String]
-  var renamed: [ConversionPlan.Renaming]
-  var folded: [String] = []
-  var assumed: [Assumed]
-  var missing: [String]
-  var unexpected: [String]
-  var mismatched: [MismatchReport]
-  var leftOver: [String]
-  var ignored: [String]
-  var dropped: [String]
-
-  enum CodingKeys: String, CodingKey {
-    case input, output, from, to, taken, renamed, folded, assumed, missing, unexpected, mismatched
-    case leftOver = "left_over"
-    case ignored, dropped
-  }
-
-  init(
-    input: String, output: String, from: String, to: String, _ plan: ConversionPlan,
-    dropped: [String]
-  ) {
-    self.input = input
-    self.output = output
-    self.from = from
-    self.to = to
-    self.dropped = dropped
-    let mapping = plan.mapping
-    taken = mapping?.taken ?? []
-    renamed = plan.renamed
-    assumed = mapping?.assumptions.map(Assumed.init) ?? []
-    missing = mapping?.missing ?? []
-    unexpected = mapping?.unexpected ?? []
-    mismatched = mapping?.mismatched.map(MismatchReport.init) ?? []
-    leftOver = mapping?.leftOver ?? []
-    ignored = plan.contents.ignored
-  }
-
-  /// The report for people.
-  func words(_ plan: ConversionPlan) -> String {
-    var lines = [
-      "\(input) (\(from)) → \(output) (\(to)): ".escaped
-        + "\(plan.contents.tensors.count) tensors, \(plan.byteCount.byteText)"
-    ]
-    let modules = plan.mapping?.description.modules ?? []
-    lines += modules.map { "  \($0.line)" }
-    if modules.isEmpty { lines.append("  no recurrent module was recognised") }
-    lines += renamed.map { "  renamed: \($0.from) → \($0.to)".escaped }
-    lines += assumed.map {
-      "  assumed: \($0.option)=\($0.value) (nothing says it; decide with --set)"
-    }
-    if !leftOver.isEmpty {
-      lines.append("  left over, carried along: \(leftOver.joined(separator: ", "))".escaped)
-    }
-    if !plan.contents.goldens.isEmpty {
-      lines.append(
-        "  goldens: \(plan.contents.goldens.map(\.name).joined(separator: ", "))".escaped)
-    }
-    lines += ignored.map { "  ignored: \($0)".escaped }
-    lines += dropped.map { "  dropped: \($0)".escaped }
-    return lines.joined(separator: "\n")
-  }
-}
-
-extension ModelDescription.Module {
-  /// One line for people: path and layer.
-  var line: String {
-    let what =
-      switch kind {
-      case .embedding(let configuration): configuration.description
-      case .recurrent(let configuration): configuration.description
-      case .head(let configuration): configuration.description
-      case .unknown(let type): "unknown type \(type)"
-      }
-    return (name.isEmpty ? what : "\(name): \(what)").escaped
-  }
-}
-
-extension String {
-  /// With control characters made visible.
-  var escaped: String { escapedForDisplay }
 }

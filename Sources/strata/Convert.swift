@@ -7,13 +7,17 @@ struct Convert: ParsableCommand {
     commandName: "convert", abstract: "Convert a checkpoint into another format.",
     discussion: """
       Names are sorted out in this order: --key, --include, --exclude, --prefix; then the wrappers \
-      module. and _orig_mod. are removed; then --rename, one after the other.
+      are removed, module. at the front and _orig_mod. anywhere; then --rename, one after the other. \
+      Then weight norms (weight_hh_l0_g and _v, or parametrizations.weight_hh_l0.original0 and 1) and \
+      WeightDrop (weight_hh_l0_raw) are folded into the parameters that they are.
 
       Options of --set: nonlinearity=tanh|relu, batch_first=true|false, embedding=NAME|none, \
       chain=NAME,NAME|none, cells=separate|stack, head=NAME|none, \
-      head_activation=none|sigmoid|tanh|relu|softmax, head_input=all|last|h_n, \
-      hdf5_layout=flat|nested. They say what shapes cannot tell; without them the file's own notes \
-      count, and what nothing tells is assumed and reported.
+      head_activation=none|sigmoid|tanh|relu|softmax, head_input=all|last|h_n, fold=auto|none. They \
+      say what shapes cannot tell; without them the file's own notes count, and what nothing tells is \
+      assumed and reported. hdf5_layout=flat|nested is how names are written to HDF5, \
+      npz_void2=bf16|refuse what elements of two bytes without a type are in npz and npy files, \
+      read and written.
       """)
 
   @Argument(help: "The file to read.")
@@ -29,11 +33,9 @@ struct Convert: ParsableCommand {
   @Option(help: ArgumentHelp("The output's format, instead of what its name says.", valueName: "f"))
   var to: String?
 
-  @OptionGroup var names: NameOptions
+  @OptionGroup var reading: InputOptions
 
-  @Option(
-    help: ArgumentHelp("Say something about the model; see above.", valueName: "option=value"))
-  var set: [String] = []
+  @OptionGroup var names: NameOptions
 
   @Option(
     help: ArgumentHelp(
@@ -58,6 +60,13 @@ struct Convert: ParsableCommand {
     help: ArgumentHelp("Seal the goldens of this file into the output.", valueName: "file"))
   var golden: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Spread the output over files of at most this many bytes of tensors: 5000000000, 500MB, 2GiB.",
+      valueName: "bytes"),
+    transform: ByteCount.parse)
+  var shardSize: Int?
+
   @Flag(help: "Refuse NaN and infinities.")
   var rejectNonfinite = false
 
@@ -68,39 +77,52 @@ struct Convert: ParsableCommand {
 
   func run() throws {
     let rules = try NameRules(names)
-    let settings = try SetOptions(set)
+    let settings = try SetOptions(reading.set, .converting)
     let target = try targetFormat()
+    guard shardSize == nil || target.canShard else {
+      throw ValidationError("--shard-size: a \(target.name) file is always one file")
+    }
     let dtype = try targetDType()
-    var readable = Strata.formats
-    if let from {
-      guard let format = Strata.formats.format(named: from) else {
-        throw ValidationError("--from '\(from)': unknown format")
-      }
-      readable = [ForcedFormat(base: format)]
-    }
+    let source = try sourceFormat()
 
-    let reader = try CheckpointReader(contentsOf: input, formats: readable)
-    var plan = try ConversionPlan(reader.contents, rules, file: input)
-    if let golden {
-      try plan.seal(goldensOf: golden)
+    var options = ReadOptions(npzVoid2: settings.npzVoid2, stateDict: .everything)
+    let reader = try CheckpointReader(file: input, options, as: source)
+    let key: String
+    do {
+      key = try reader.contents.key(reading.stateDict)
+    } catch {
+      throw error.located(file: input)
     }
-    try plan.describe(settings.model, isUnchanged: rules.isIdentity && set.isEmpty, file: input)
+    var plan = try ConversionPlan(reader.contents, key: key, rules, file: input)
+    options.stateDict = .only
+    if let golden { try plan.seal(goldensOf: golden, options) }
+    try plan.describe(
+      settings.model, isUnchanged: rules.isIdentity && reading.set.isEmpty, file: input)
     if let dtype { try plan.convert(to: dtype) }
     if rejectNonfinite { try plan.rejectNonFinite(file: input) }
 
-    let progress = Progress(bytes: plan.byteCount, options)
+    let progress = Progress(bytes: plan.byteCount, self.options)
     defer { progress?.end() }
     try (progress?.watching(plan.contents) ?? plan.contents).write(
       to: output, format: target,
       options: WriteOptions(
         compression: compress ?? (reader.format == target.name ? .asStored : .none),
-        hdf5Layout: settings.hdf5Layout ?? .flat, replacesExisting: force),
+        hdf5Layout: settings.hdf5Layout ?? .flat, replacesExisting: force,
+        npzVoid2: settings.npzVoid2, shardSize: shardSize),
       sources: [input] + (golden.map { [$0] } ?? []))
 
     let report = ConversionReport(
       input: input, output: output, from: reader.format, to: target.name, plan,
       dropped: target.dropped(from: plan.contents))
-    try Output(options).report(report) { report.words(plan) }
+    try Output(self.options).report(report) { report.words(plan) }
+  }
+
+  private func sourceFormat() throws -> (any CheckpointFormat)? {
+    guard let from else { return nil }
+    guard let format = Strata.formats.format(named: from) else {
+      throw ValidationError("--from '\(from)': unknown format")
+    }
+    return format
   }
 
   private func targetFormat() throws -> any CheckpointFormat {
@@ -124,29 +146,5 @@ struct Convert: ParsableCommand {
       throw ValidationError("--dtype '\(dtype)': must be F64, F32, F16 or BF16")
     }
     return type
-  }
-}
-
-/// A format that recognises everything: the user said so.
-private struct ForcedFormat: CheckpointFormat {
-  let base: any CheckpointFormat
-
-  var name: String { base.name }
-  var fileExtensions: [String] { base.fileExtensions }
-
-  func recognizes(_ source: ByteSource) -> Bool { true }
-
-  func open(
-    _ source: ByteSource, options: ReadOptions
-  ) throws(CheckpointError) -> CheckpointContents {
-    try base.open(source, options: options)
-  }
-
-  func dropped(from contents: CheckpointContents) -> [String] { base.dropped(from: contents) }
-
-  func write(
-    _ contents: CheckpointContents, to file: borrowing AtomicFile, options: WriteOptions
-  ) throws(CheckpointError) -> [UInt32] {
-    try base.write(contents, to: file, options: options)
   }
 }

@@ -9,6 +9,9 @@ struct Diff: ParsableCommand {
       Tensors are compared by name, dtype, shape and values; a tensor whose name is only in A and whose \
       bits are under another name in B alone is renamed. Without --atol and --rtol values must have the \
       same bits. Exit status 1 when they differ.
+
+      --key counts for both files. Option of --set: npz_void2=bf16|refuse, what elements of two bytes \
+      without a type are in npz and npy files.
       """)
 
   @Argument(help: "The one file.")
@@ -19,11 +22,13 @@ struct Diff: ParsableCommand {
 
   @OptionGroup var tolerance: ToleranceOptions
 
+  @OptionGroup var reading: InputOptions
+
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let first = try CheckpointReader(contentsOf: a, formats: Strata.formats)
-    let second = try CheckpointReader(contentsOf: b, formats: Strata.formats)
+    let choice = try reading.reading()
+    let (first, second) = try (CheckpointReader(file: a, choice), CheckpointReader(file: b, choice))
     let report = try DifferenceReport(first.tensors, second.tensors, tolerance.given)
     try Output(options).report(report) { report.words }
     if !report.equal { throw ExitCode(1) }

@@ -5,7 +5,14 @@ import RecurrentNetworks
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "Show what a checkpoint holds, and check that it is sound.",
-    discussion: "Every checksum of the file is checked, whether or not values are shown.")
+    discussion: """
+      Every checksum of a .strata file is checked, and of other files up to 64 MiB; of larger ones, \
+      which may be of any size, only what tells their contents is read. --stats reads everything.
+
+      A file with several state dicts is shown whole, each name with its path, unless --key chooses one. \
+      Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
+      npy files.
+      """)
 
   @Argument(help: "The file.")
   var file: String
@@ -13,12 +20,26 @@ struct Inspect: ParsableCommand {
   @Flag(help: "Add minimum, maximum, mean, deviation and counts of NaN and infinity.")
   var stats = false
 
+  @OptionGroup var reading: InputOptions
+
   @OptionGroup var options: OutputOptions
 
+  /// Files of any format up to this size are read whole.
+  private static let smallFile = 64 << 20
+
   func run() throws {
-    let reader = try CheckpointReader(contentsOf: file, formats: Strata.formats)
-    if !stats { try reader.contents.verify() }
-    let report = try InspectionReport(reader, stats: stats)
+    var choice = try reading.reading()
+    choice.stateDict = .everything
+    let reader = try CheckpointReader(file: file, choice)
+    if !stats, reader.format == StrataFormat().name || reader.byteCount <= Self.smallFile {
+      try reader.contents.verify()
+    }
+    let report: InspectionReport
+    do {
+      report = try InspectionReport(reader, reading.stateDict, stats: stats)
+    } catch {
+      throw error.located(file: file)
+    }
     try Output(options).report(report) { report.words }
   }
 }
@@ -34,10 +55,34 @@ struct InspectionReport: Encodable {
     var stats: TensorStatistics?
   }
 
+  /// A state dict of a nested file.
+  struct StateDictEntry: Encodable {
+    /// Where it stands; empty for the whole file.
+    var key: String
+    var tensors: Int
+    var bytes: Int
+    var modules: [ModuleReport]
+
+    var words: String {
+      let path = key.isEmpty ? "the root" : key
+      let recurrent = modules.map(\.module.line).joined(separator: "; ")
+      return "state dict: \(path) (\(tensors) tensors, \(bytes.byteText))".escaped
+        + (recurrent.isEmpty ? "" : ": \(recurrent)")
+    }
+  }
+
   var format: String
+  /// Where the state dict stands that is shown; empty for the whole file.
+  var key: String
+  /// The state dicts of a nested file.
+  var stateDicts: [StateDictEntry]
   var tensors: [Entry]
   var goldens: [Entry]
-  var modules: [ModelDescription.Module]
+  var modules: [ModuleReport] = []
+  /// The parameters that conversion puts together from others.
+  var folded: [String] = []
+  /// The tensors outside every module.
+  var leftOver: [String] = []
   /// The number of values in the state dict.
   var parameters: Int
   /// The size of the file.
@@ -47,7 +92,32 @@ struct InspectionReport: Encodable {
   /// Why no modules are listed, when the tensors contradict each other.
   var fault: String?
 
-  init(_ reader: CheckpointReader, stats: Bool) throws(CheckpointError) {
+  /// How many state dicts are looked into.
+  private static let shownStateDicts = 32
+
+  enum CodingKeys: String, CodingKey {
+    case format, key
+    case stateDicts = "state_dicts"
+    case tensors, goldens, modules, folded
+    case leftOver = "left_over"
+    case parameters, bytes, metadata, ignored, fault
+  }
+
+  /// Looks at the state dict that is chosen, at the only one, or at everything where there are several.
+  init(
+    _ reader: CheckpointReader, _ choice: ReadOptions.StateDictChoice, stats: Bool
+  ) throws(CheckpointError) {
+    let all = reader.contents
+    let isUnclear = choice == .only && all.stateDicts.count > 1
+    key = isUnclear ? "" : try all.key(choice)
+    let contents = try all.choosing(key.isEmpty ? .everything : .at(key))
+    stateDicts = all.stateDicts.enumerated().map { index, place in
+      // Nobody has hundreds; a hostile file may.
+      let inside = index < Self.shownStateDicts ? try? all.choosing(.at(place.path)) : nil
+      return StateDictEntry(
+        key: place.path, tensors: place.tensorCount, bytes: place.byteCount,
+        modules: inside.flatMap { try? ParameterMapping(of: $0) }?.moduleReports ?? [])
+    }
     func entries(_ tensors: [StoredTensor]) throws(CheckpointError) -> [Entry] {
       try tensors.map { tensor throws(CheckpointError) in
         Entry(
@@ -57,19 +127,21 @@ struct InspectionReport: Encodable {
       }
     }
     format = reader.format
-    tensors = try entries(reader.contents.tensors)
-    goldens = try entries(reader.contents.goldens)
-    parameters = reader.tensors.reduce(0) { $0 + $1.shape.elementCount }
+    tensors = try entries(contents.tensors)
+    goldens = try entries(contents.goldens)
+    parameters = contents.tensors.reduce(0) { $0 + $1.shape.elementCount }
     bytes = reader.byteCount
-    metadata = reader.contents.metadata
-    ignored = reader.contents.ignored
+    metadata = contents.metadata
+    ignored = contents.ignored
+    guard !isUnclear else { return }
     do {
-      let mapping = try ParameterMapping(of: reader.contents)
-      modules = mapping.description.modules
+      let mapping = try ParameterMapping(of: contents)
+      folded = mapping.folded.map(\.description)
+      leftOver = mapping.leftOver
       try mapping.requireComplete()
+      modules = mapping.moduleReports
     } catch {
       // What the file holds is shown all the same.
-      modules = []
       fault = error.description
     }
   }
@@ -104,13 +176,23 @@ struct InspectionReport: Encodable {
     var lines = [table.text, ""]
     // An arrow where a module takes its input from the one before it.
     var architecture = ""
-    for (index, module) in modules.enumerated() {
+    for (index, module) in modules.map(\.module).enumerated() {
       if index > 0 {
-        architecture += module.inputs == [modules[index - 1].name] ? " → " : "; "
+        architecture += module.inputs == [modules[index - 1].module.name] ? " → " : "; "
       }
       architecture += module.line
     }
-    lines.append(architecture.isEmpty ? "no recurrent module was recognised" : architecture)
+    if stateDicts.count > 1, key.isEmpty {
+      lines += stateDicts.map(\.words)
+      lines.append("several state dicts: --key chooses one")
+    } else {
+      if !key.isEmpty { lines.append("state dict: \(key)".escaped) }
+      lines.append(architecture.isEmpty ? "no recurrent module was recognised" : architecture)
+    }
+    lines += folded.map { "folded by convert: \($0)".escaped }
+    if !leftOver.isEmpty, !modules.isEmpty {
+      lines.append("left over: \(leftOver.joined(separator: ", "))".escaped)
+    }
     if let fault { lines.append("fault: \(fault)") }
     lines.append("\(parameters) parameters, \(bytes.byteText), format \(format)")
     lines += metadata.sorted { $0.key < $1.key }.map { key, value in

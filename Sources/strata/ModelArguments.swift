@@ -25,8 +25,8 @@ enum ModelArguments {
 
 extension ModelBlueprint {
   /// The model of a file in any format of the tool.
-  init(file path: String, module: String?) throws(CheckpointError) {
-    let reader = try CheckpointReader(contentsOf: path, formats: Strata.formats)
+  init(file path: String, _ options: ReadOptions, module: String?) throws(CheckpointError) {
+    let reader = try CheckpointReader(file: path, options)
     try self.init(reader.contents, module: module, file: path)
   }
 }

@@ -4,17 +4,27 @@ import RecurrentNetworks
 /// Where modules of the input stand in the output, learnt from what became of their tensors; and what
 /// speaks of modules by their paths, told anew.
 struct ModulePaths {
+  /// Modules that have tensors themselves.
   private var paths: [String: String] = [:]
+  /// Modules around them, as far as their paths end alike.
+  private var outer: [String: String] = [:]
 
   /// Takes a tensor that is kept under a name in.
   mutating func add(_ source: String, _ target: String) {
-    let (old, new) = (Self.split(source), Self.split(target))
+    var (old, new) = (Self.split(source), Self.split(target))
     // A parameter that changed its own name says nothing of its module.
-    if old.name == new.name { paths[old.module] = new.module }
+    guard old.name == new.name, paths.updateValue(new.module, forKey: old.module) == nil else {
+      return
+    }
+    while !old.module.isEmpty, !new.module.isEmpty {
+      (old, new) = (Self.split(old.module), Self.split(new.module))
+      guard old.name == new.name, outer[old.module] == nil else { return }
+      outer[old.module] = new.module
+    }
   }
 
   /// The path in the output; nil when nothing of the module is kept.
-  subscript(path: String) -> String? { paths[path] }
+  subscript(path: String) -> String? { paths[path] ?? outer[path] }
 
   private static func split(_ name: String) -> (module: String, name: String) {
     guard let dot = name.lastIndex(of: ".") else { return ("", name) }

@@ -43,7 +43,7 @@ struct Output {
   func fail(_ error: CheckpointError, mapping: ParameterMapping? = nil) -> Never {
     let report = FaultReport(
       error: FaultReport.Fault(error), missing: mapping?.missing, unexpected: mapping?.unexpected,
-      mismatched: mapping?.mismatched.map(MismatchReport.init))
+      nearest: mapping?.nearestReport, mismatched: mapping?.mismatched.map(MismatchReport.init))
     let hint = error.code == .exists ? "; --force replaces it" : ""
     fail(report, "\(error)\(hint)", status: ExitCode(2))
   }
@@ -90,6 +90,7 @@ private struct FaultReport: Encodable {
   var error: Fault
   var missing: [String]?
   var unexpected: [String]?
+  var nearest: [String: String?]?
   var mismatched: [MismatchReport]?
 }
 

@@ -22,7 +22,9 @@ final class Progress: Sendable {
   func watching(_ contents: CheckpointContents) -> CheckpointContents {
     var watched = contents
     watched.tensors = contents.tensors.map { tensor in
-      StoredTensor(
+      // What cannot be read says why itself.
+      guard tensor.dtype != nil else { return tensor }
+      return StoredTensor(
         name: tensor.name, dtype: tensor.dtype, dtypeName: tensor.dtypeName, shape: tensor.shape,
         storedByteCount: tensor.storedByteCount, encoding: tensor.encoding, file: nil,
         contents: WatchedBytes(tensor: tensor, progress: self))

@@ -9,6 +9,9 @@ struct Run: ParsableCommand {
       The input file holds input, and perhaps h_0, c_0 and lengths, in PyTorch's shapes. The output file \
       gets output, h_n, c_n of an LSTM, and y of a model with a head; with --all-layers also output_l0, \
       c_l0, gates_l0 and so on.
+
+      Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
+      npy files.
       """)
 
   @Argument(help: "The model.")
@@ -52,6 +55,8 @@ struct Run: ParsableCommand {
       "The module to load, for a file that holds more than one model.", valueName: "path"))
   var module: String?
 
+  @OptionGroup var reading: InputOptions
+
   @OptionGroup var options: OutputOptions
 
   func validate() throws {
@@ -63,8 +68,10 @@ struct Run: ParsableCommand {
   }
 
   func run() throws {
-    let blueprint = try ModelBlueprint(file: model, module: module)
-    let inputs = try Checkpoint(contentsOf: input, formats: Strata.formats).stateDict
+    var choice = try reading.reading()
+    let blueprint = try ModelBlueprint(file: model, choice, module: module)
+    choice.stateDict = .only
+    let inputs = try Checkpoint(CheckpointReader(file: input, choice)).stateDict
     if chunk != nil, blueprint.isBidirectional {
       throw CheckpointError(
         .notStreamable, file: model,

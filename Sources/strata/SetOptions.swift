@@ -6,27 +6,47 @@ import RecurrentNetworks
 struct SetOptions {
   var model = ModelOptions()
   var hdf5Layout: WriteOptions.HDF5Layout?
+  var npzVoid2 = ReadOptions.NPZVoid2.refuse
 
-  private static let names = ModelOptions.names + ["hdf5_layout"]
+  /// What may be said.
+  enum Scope {
+    /// How a file is read.
+    case reading
+    /// That, what the model is, and how it is written.
+    case converting
+
+    fileprivate var names: [String] {
+      switch self {
+      case .reading: ["npz_void2"]
+      case .converting: ModelOptions.names + ["hdf5_layout", "npz_void2"]
+      }
+    }
+  }
 
   /// - Throws: `ValidationError` for an unknown option or value.
-  init(_ arguments: [String]) throws {
+  init(_ arguments: [String], _ scope: Scope) throws {
     for argument in arguments {
       guard let equals = argument.firstIndex(of: "=") else {
         throw ValidationError("--set '\(argument)': OPTION=VALUE was expected")
       }
       let name = String(argument[..<equals])
       let value = String(argument[argument.index(after: equals)...])
+      guard scope.names.contains(name) else {
+        throw ValidationError(
+          "--set '\(argument)': unknown option; there \(scope.names.count == 1 ? "is" : "are") "
+            + scope.names.joined(separator: ", "))
+      }
       let fault: String?
       switch name {
       case "hdf5_layout":
         hdf5Layout = WriteOptions.HDF5Layout(rawValue: value)
         fault = hdf5Layout == nil ? "must be flat or nested" : nil
-      case _ where Self.names.contains(name):
-        fault = model.set(name, to: value)
+      case "npz_void2":
+        let choice = ReadOptions.NPZVoid2(rawValue: value)
+        npzVoid2 = choice ?? .refuse
+        fault = choice == nil ? "must be bf16 or refuse" : nil
       default:
-        throw ValidationError(
-          "--set '\(argument)': unknown option; there are \(Self.names.joined(separator: ", "))")
+        fault = model.set(name, to: value)
       }
       if let fault { throw ValidationError("--set '\(argument)': \(fault)") }
     }

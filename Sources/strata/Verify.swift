@@ -12,6 +12,9 @@ struct Verify: ParsableCommand {
       |a - b| may be at most 1e-5 + 1e-5 |b|.
 
       Exit status 1 when a tensor is outside the tolerance, 2 when the golden does not fit the model.
+
+      Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
+      npy files.
       """)
 
   @Argument(help: "The model.")
@@ -27,11 +30,15 @@ struct Verify: ParsableCommand {
     transform: ModelArguments.precision)
   var precision: Verification.Precision = .float32
 
+  @OptionGroup var reading: InputOptions
+
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let reader = try CheckpointReader(contentsOf: model, formats: Strata.formats)
-    let (goldens, file) = try goldens(reader)
+    var choice = try reading.reading()
+    let reader = try CheckpointReader(file: model, choice)
+    choice.stateDict = .only
+    let (goldens, file) = try goldens(reader, choice)
     let verification: Verification
     do {
       verification = try Verification(
@@ -58,10 +65,10 @@ struct Verify: ParsableCommand {
   }
 
   private func goldens(
-    _ reader: CheckpointReader
+    _ reader: CheckpointReader, _ choice: ReadOptions
   ) throws(CheckpointError) -> (StateDict, file: String) {
     if let golden {
-      let checkpoint = try Checkpoint(contentsOf: golden, formats: Strata.formats)
+      let checkpoint = try Checkpoint(CheckpointReader(file: golden, choice))
       // Where the model lost its wrappers in a conversion, the golden's names lose theirs too.
       guard !reader.tensors.contains(where: { NameRules.unwrapped($0.name) != $0.name }) else {
         return (checkpoint.stateDict, golden)

@@ -36,7 +36,7 @@ struct CheckpointFormatTests {
   @Test(
     "Unknown content: the extension's format says what is wrong, or the format is unknown",
     arguments: [
-      ("x.strata", .badMagic), ("x.STRATA", .badMagic), ("x.bin", .unknownFormat),
+      ("x.strata", .badMagic), ("x.STRATA", .badMagic), ("x.dat", .unknownFormat),
       ("strata", .unknownFormat),
     ] as [(String, CheckpointError.Code)]
   )

@@ -74,8 +74,25 @@ import Testing
         == (0..<2).flatMap { layer in
           ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map { "y.\($0)_l\(layer)" }
         } + ["fc.weight", "fc.bias"])
-    // The same order of groups twice, and a dollar that is none.
-    #expect(try names("a.h5", "--rename", "(o)(u)t=$2$1$$").last == "uo$$.bias")
+    for (template, expected) in [
+      // Groups in another order, a dollar that is none, the match, and a dollar that is written twice.
+      ("$2$1$", "uo$"), ("$0$0", "outout"), ("$$1", "$1"), ("${2}0", "u0"), ("${first}x", "ox"),
+      // Two groups: the first one and a zero.
+      ("$10", "o0"),
+    ] {
+      #expect(
+        try names("a.h5", "--rename", "(?<first>o)(u)t=\(template)").last == "\(expected).bias")
+    }
+    #expect(
+      try names(
+        "a.h5", "--include", "^out.weight$", "--rename",
+        "^(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)=$10$1") == ["to"])
+    for template in ["$3", "${third}", "$99"] {
+      let fault = try bench.fail(
+        "convert", "a.h5", "q.strata", "--rename", "(?<first>o)(u)t=\(template)", code: "usage",
+        status: 64)
+      #expect(fault.line.contains(template), "\(fault.line)")
+    }
     let report = try bench.json("convert", "a.h5", "o.strata", "--rename", "out=fc")
     #expect(
       report["renamed"] as? [[String: String]] == [
@@ -344,14 +361,16 @@ import Testing
     let report = try bench.json("convert", "model.h5", "o.strata")
     #expect(
       Set(report.keys) == [
-        "input", "output", "from", "to", "taken", "renamed", "folded", "assumed", "missing",
-        "unexpected", "mismatched", "left_over", "ignored", "dropped",
+        "input", "output", "from", "to", "key", "modules", "taken", "renamed", "folded", "unfolded",
+        "assumed", "missing", "unexpected", "nearest", "mismatched", "left_over", "ignored",
+        "dropped", "unmatched",
       ])
     #expect(report["input"] as? String == "model.h5")
     #expect(report["output"] as? String == "o.strata")
     #expect((report["taken"] as? [String])?.count == 6)
     for key in [
-      "folded", "assumed", "missing", "unexpected", "mismatched", "left_over", "ignored", "dropped",
+      "folded", "unfolded", "assumed", "missing", "unexpected", "mismatched", "left_over",
+      "ignored", "dropped", "unmatched",
     ] {
       #expect((report[key] as? [Any])?.isEmpty == true, "\(key)")
     }

@@ -28,7 +28,8 @@ import Testing
     let report = try bench.json("inspect", "model.h5")
     #expect(
       Set(report.keys).subtracting(["goldens", "ignored", "fault"]) == [
-        "format", "tensors", "modules", "parameters", "bytes", "metadata",
+        "format", "key", "state_dicts", "tensors", "modules", "folded", "left_over", "parameters",
+        "bytes", "metadata",
       ])
     #expect(report["format"] as? String == "hdf5")
     #expect(report["parameters"] as? Int == 230)
@@ -159,5 +160,29 @@ import Testing
     try bench.fail("ins\u{1B}\npect", code: "usage", status: 64)
     let named = try bench.succeed("convert", "a.strata", "c\u{1B}[1m.strata")
     #expect(!named.output.contains("\u{1B}"), "\(named)")
+  }
+
+  /// Of a large file that is none of ours only the directory is read; `--stats` reads everything.
+  @Test func largeFilesAreNotRead() throws {
+    let bench = try Workbench()
+    for (count, isRead) in [(1 << 10, true), (17 << 20, false)] {
+      let zeros = try Tensor(
+        dtype: .uint8, shape: Shape([4 * count]),
+        bytes: Bytes([UInt8](repeating: 0, count: 4 * count)))
+      try bench.write(Checkpoint(stateDict: ["zeros": zeros]), to: "a.pt")
+      // The middle of the file lies in the tensor.
+      let handle = try #require(FileHandle(forUpdatingAtPath: bench.directory.path("a.pt")))
+      let size = try handle.seekToEnd()
+      try handle.seek(toOffset: size / 2)
+      try handle.write(contentsOf: Data([1]))
+      try handle.close()
+      if isRead {
+        try bench.fail("inspect", "a.pt", code: "checksumMismatch")
+      } else {
+        try bench.succeed("inspect", "a.pt")
+      }
+      let result = try bench.strata("inspect", "a.pt", "--stats")
+      #expect(result.status == 2, "\(result)")
+    }
   }
 }

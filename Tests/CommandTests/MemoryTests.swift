@@ -31,12 +31,7 @@ import Testing
     private func peak(_ arguments: [String], in directory: String) throws -> Int {
       var peak = 0
       let result = try Tool.run(Tool.path, arguments, in: directory) { process in
-        // The high-water mark stands there as long as the process runs.
-        let status = FileManager.default.contents(atPath: "/proc/\(process)/status") ?? Data()
-        for line in String(decoding: status, as: UTF8.self).split(separator: "\n")
-        where line.hasPrefix("VmHWM:") {
-          peak = max(peak, (Int(line.split(separator: " ")[1]) ?? 0) * 1024)
-        }
+        peak = max(peak, residentBytes(of: process))
       }
       try #require(result.status == 0, "\(result)")
       #expect(peak > 1 << 20, "the memory was never seen")

@@ -160,7 +160,8 @@ struct Workbench {
       Set(object.keys) == ["code", "file", "tensor", "offset", "reason"], "\(json)",
       sourceLocation: sourceLocation)
     #expect(
-      Set(report.keys).isSubset(of: ["error", "missing", "unexpected", "mismatched"]), "\(json)",
+      Set(report.keys).isSubset(of: ["error", "missing", "unexpected", "nearest", "mismatched"]),
+      "\(json)",
       sourceLocation: sourceLocation)
     #expect(try snapshot() == before, "\(words)", sourceLocation: sourceLocation)
     return Fault(line: String(lines[0]), object: object, report: report)

@@ -6,6 +6,7 @@ import Testing
     let values = [
       "nonlinearity": "relu", "batch_first": "true", "head": "fc", "head_activation": "softmax",
       "head_input": "h_n", "embedding": "emb", "cells": "stack", "chain": "a.b,c",
+      "fold": "none",
     ]
     #expect(Set(values.keys) == Set(ModelOptions.names))
     var options = ModelOptions()
@@ -19,6 +20,7 @@ import Testing
     expected.embedding = "emb"
     expected.cells = .stack
     expected.chain = ["a.b", "c"]
+    expected.fold = .none
     #expect(options == expected)
   }
 
@@ -27,7 +29,7 @@ import Testing
     arguments: [
       ("nonlinearity", "Tanh"), ("nonlinearity", ""), ("batch_first", "True"), ("batch_first", "1"),
       ("head", ""), ("head_activation", "gelu"), ("head_input", "first"),
-      ("embedding", ""), ("cells", "list"), ("cells", ""),
+      ("embedding", ""), ("cells", "list"), ("cells", ""), ("fold", "all"),
     ])
   func wrongValue(name: String, value: String) {
     var options = ModelOptions()

@@ -1,3 +1,6 @@
+internal import Dispatch
+internal import Synchronization
+
 extension StrataFormat {
   /// The most decoded bytes that a chunk may have, so that reading stays bounded.
   static let largestChunkSize = 1 << 24
@@ -63,6 +66,37 @@ extension StrataFormat {
 
     func verify(count: Int) throws(CheckpointError) {
       for index in part.chunks.indices { _ = try bytes(in: decodedRange(index)) }
+    }
+
+    /// Every chunk is read and checked, by as many threads as there are processors.
+    func checksum(count: Int) throws(CheckpointError) -> UInt32 {
+      let outcomes = Mutex(
+        [Result<UInt32, CheckpointError>?](repeating: nil, count: part.chunks.count))
+      DispatchQueue.concurrentPerform(iterations: part.chunks.count) { index in
+        let outcome: Result<UInt32, CheckpointError>
+        do throws(CheckpointError) {
+          outcome = .success(try checksum(ofChunk: index))
+        } catch {
+          outcome = .failure(error)
+        }
+        outcomes.withLock { $0[index] = outcome }
+      }
+      var whole = CRC32()
+      for (index, outcome) in outcomes.withLock({ $0 }).enumerated() {
+        guard let outcome else { preconditionFailure("a chunk that nobody has read") }
+        whole.append(try outcome.get(), count: decodedRange(index).count)
+      }
+      return whole.value
+    }
+
+    /// The CRC-32 of one chunk's decoded bytes.
+    ///
+    /// Reading checks a raw chunk against a checksum of the same bytes, which need not be computed twice;
+    /// that of the last chunk takes the padding in.
+    private func checksum(ofChunk index: Int) throws(CheckpointError) -> UInt32 {
+      let bytes = try bytes(in: decodedRange(index))
+      let isKnown = encoding == .raw && index < part.chunks.count - 1 && source.checksData
+      return isKnown ? part.chunks[index].checksum : CRC32(bytes).value
     }
 
     private func decodedRange(_ index: Int) -> Range<Int> {

@@ -32,9 +32,10 @@ extension StrataFormat {
     for (index, tensor) in tensors.enumerated() {
       parts[index] = Part(offset: end, chunks: [])
       let size = try tensor.readableDType().size
-      let checksum = try tensor.forEachPiece { piece throws(CheckpointError) in
-        for start in stride(from: 0, to: piece.count, by: Self.chunkSize) {
-          let decoded = piece[start..<min(start + Self.chunkSize, piece.count)]
+      let checksum = try tensor.forEachCheckedPiece { piece throws(CheckpointError) in
+        for (block, known) in piece.checksums.enumerated() {
+          let start = block * Self.chunkSize
+          let decoded = piece.bytes[start..<min(start + Self.chunkSize, piece.bytes.count)]
           let stored =
             switch encodings[index] {
             case .raw: decoded
@@ -43,7 +44,8 @@ extension StrataFormat {
             }
           try file.write(stored, at: end)
           end += stored.count
-          parts[index].chunks.append(Chunk(count: stored.count, checksum: CRC32(stored).value))
+          let checksum = encodings[index] == .raw ? known : CRC32(stored).value
+          parts[index].chunks.append(Chunk(count: stored.count, checksum: checksum))
         }
       }
       checksums.append(checksum)

@@ -37,7 +37,7 @@ public struct StrataFormat: CheckpointFormat {
   static let headerSize = 64
   static let alignment = 64
   /// Decoded bytes of one chunk: what is checked, and decompressed, at a time.
-  static let chunkSize = 1 << 20
+  static let chunkSize = TensorPiece.blockSize
   static let largestName = 1024
 
   enum SectionKind: UInt32 {

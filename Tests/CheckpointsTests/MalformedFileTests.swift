@@ -1,0 +1,65 @@
+import Checkpoints
+import Foundation
+import TestSupport
+import Testing
+
+/// Every row of the table of hostile inputs, through the library: the code that is announced, the
+/// file's name in it, at once, and nothing run.
+@Suite struct MalformedFileTests {
+  /// What the pickles would leave behind, were they run.
+  static let marker = "strata-executed-a-pickle"
+
+  @Test func filesAreThere() {
+    let files = MalformedFile.all
+    #expect(files.filter { !$0.isAccepted }.count >= 500)
+    let rows = Set(files.map(\.row))
+    for (letter, count) in [("P", 19), ("S", 11), ("Z", 9)] {
+      for number in 1...count {
+        #expect(rows.contains("\(letter)\(number)"), "no file for the row \(letter)\(number)")
+      }
+    }
+    for file in files {
+      let what = file.name.split(separator: "/")[1]
+      #expect(what.prefix { $0 != "." } == file.code, "\(file)")
+    }
+  }
+
+  @Test(arguments: MalformedFile.all.filter { !$0.isAccepted })
+  func refused(file: MalformedFile) throws {
+    let begin = ContinuousClock.now
+    do throws(CheckpointError) {
+      let reader = try CheckpointReader(contentsOf: file.path)
+      #expect(file.isTensorFault, "\(file) was opened")
+      #expect(reader.format == file.format)
+      // The tensors that are not at fault can be read.
+      for tensor in reader.tensors where file.tensor.map({ $0 != tensor.name }) ?? false {
+        _ = try tensor.read()
+      }
+      for tensor in reader.tensors where file.tensor.map({ $0 == tensor.name }) ?? true {
+        _ = try tensor.read()
+      }
+      Issue.record("\(file) was read")
+    } catch {
+      #expect(error.code.rawValue == file.code, "\(file): \(error)")
+      #expect(error.file?.hasPrefix(Fixtures.path("malformed/")) == true, "\(file): \(error)")
+      #expect(!error.reason.isEmpty)
+      if let tensor = file.tensor { #expect(error.tensor == tensor, "\(file): \(error)") }
+    }
+    #expect(ContinuousClock.now - begin < .seconds(1), "\(file)")
+    #expect(!FileManager.default.fileExists(atPath: Self.marker))
+  }
+
+  @Test(arguments: MalformedFile.all.filter(\.isAccepted))
+  func accepted(file: MalformedFile) throws {
+    let reader = try CheckpointReader(contentsOf: file.path)
+    #expect(reader.format == file.format)
+    #expect(Set(reader.tensors.map(\.name)) == Set(file.tensors.keys), "\(file)")
+    for stored in reader.tensors {
+      let tensor = try stored.read()
+      let expected = try #require(file.tensors[stored.name])
+      #expect(tensor.dtype.rawValue == expected.dtype, "\(file): \(stored.name)")
+      #expect(tensor.shape.dimensions == expected.shape, "\(file): \(stored.name)")
+      #expect(tensor.bytes.array == expected.bytes, "\(file): \(stored.name)")
+    }
+  }
+}

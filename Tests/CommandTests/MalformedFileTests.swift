@@ -1,0 +1,90 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Every row of the table of hostile inputs, through the tool: status 2, the code, the file's name, no
+/// file left behind, nothing run, at once and in little memory.
+@Suite struct MalformedFileTests {
+  /// The memory that a run may have resident: 64 MiB beside the program itself.
+  private static let mostMemory = 128 << 20
+
+  /// Runs the tool on a file, in a directory that has to stay as it is.
+  private func run(_ arguments: [String]) throws -> (result: ToolResult, peak: Int) {
+    let directory = try TemporaryDirectory()
+    var peak = 0
+    let begin = ContinuousClock.now
+    let result = try Tool.run(Tool.path, arguments + ["--json"], in: directory.path) { process in
+      peak = max(peak, residentBytes(of: process))
+    }
+    #expect(ContinuousClock.now - begin < .seconds(2), "\(result)")
+    #expect(try directory.names() == [], "\(result)")
+    return (result, peak)
+  }
+
+  @Test(arguments: MalformedFile.all.filter { !$0.isAccepted })
+  func refused(file: MalformedFile) throws {
+    let (result, peak) = try run(["convert", file.path, "x.strata"])
+    #expect(result.status == 2, "\(file): \(result)")
+    let object = try #require(try result.object()["error"] as? [String: Any], "\(file)")
+    #expect(object["code"] as? String == file.code, "\(file): \(result)")
+    // A shard's fault is told with the shard's name.
+    let folder = try #require(file.path.split(separator: "/").dropLast().last)
+    let place = try #require(object["file"] as? String)
+    #expect(place == file.path || folder.hasSuffix(".sharded") && place.contains(folder))
+    #expect(result.errors.hasPrefix("error: \(place): "), "\(file): \(result)")
+    #expect(result.errors.filter { $0 == "\n" }.count == 1, "\(file): \(result)")
+    if let tensor = file.tensor { #expect(object["tensor"] as? String == tensor, "\(file)") }
+    #expect(peak < Self.mostMemory, "\(file): \(peak >> 20) MiB")
+  }
+
+  /// What is the file's fault is told by `inspect` too; what is one tensor's is not.
+  @Test(arguments: MalformedFile.all.filter { !$0.isAccepted })
+  func inspected(file: MalformedFile) throws {
+    let (result, _) = try run(["inspect", file.path])
+    // A small file is read whole, and its checksums are checked.
+    guard file.isTensorFault, !["checksumMismatch", "decompressMismatch"].contains(file.code) else {
+      #expect(result.status == 2, "\(file): \(result)")
+      #expect(try result.code == file.code, "\(file): \(result)")
+      return
+    }
+    #expect(result.status == 0, "\(file): \(result)")
+    let tensors = try #require(try result.object()["tensors"] as? [[String: Any]])
+    if let tensor = file.tensor {
+      #expect(tensors.contains { $0["name"] as? String == tensor }, "\(file): \(result)")
+    }
+  }
+
+  /// What only looks odd is converted, and its names cannot steer a terminal.
+  @Test(arguments: MalformedFile.all.filter(\.isAccepted))
+  func accepted(file: MalformedFile) throws {
+    let bench = try Workbench()
+    let report = try bench.json("convert", file.path, "x.strata")
+    #expect(report["from"] as? String == file.format)
+    let words = try bench.succeed("inspect", "x.strata").output
+    #expect(words.unicodeScalars.allSatisfy { $0 == "\n" || $0.value >= 32 }, "\(file)")
+    #expect(!words.unicodeScalars.contains("\u{202E}"), "\(file)")
+  }
+
+  /// Options that turn a refusal into a reading.
+  @Test func leftOut() throws {
+    let bench = try Workbench()
+    for file in MalformedFile.all
+    where file.isTensorFault && file.code != "checksumMismatch" && file.tensor == "x" {
+      let result = try Tool.run(
+        ["convert", file.path, "x.strata", "--exclude", "^x$", "--force", "--json"],
+        in: bench.directory)
+      #expect(result.status == 0, "\(file): \(result)")
+    }
+  }
+}
+
+/// The most memory that a process had resident so far; 0 where that cannot be seen.
+func residentBytes(of process: Int32) -> Int {
+  // The high-water mark stands there as long as the process runs.
+  let status = FileManager.default.contents(atPath: "/proc/\(process)/status") ?? Data()
+  for line in String(decoding: status, as: UTF8.self).split(separator: "\n")
+  where line.hasPrefix("VmHWM:") {
+    return (Int(line.split(separator: " ")[1]) ?? 0) * 1024
+  }
+  return 0
+}
