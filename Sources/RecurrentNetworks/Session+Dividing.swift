@@ -5,10 +5,12 @@ internal import CRecurrentKernels
 extension Session {
   @unsafe
   func divide(_ call: Call, _ pool: WorkerPool) {
-    let division = unsafe Division(
-      layers, steps: call.steps, batchSize: batchSize, threads: threads,
-      isBidirectional: isBidirectional, hasLengths: call.lengths != nil,
-      hasProjection: hasProjection)
+    let division =
+      unsafe forcedDivision
+      ?? Division(
+        layers, steps: call.steps, batchSize: batchSize, threads: threads,
+        isBidirectional: isBidirectional, hasLengths: call.lengths != nil,
+        hasProjection: hasProjection)
     // Every thread works on memory of its own, or meets the others.
     nonisolated(unsafe) let session = self
     nonisolated(unsafe) let shared = unsafe call

@@ -1,5 +1,6 @@
 public import Checkpoints
 internal import CRecurrentKernels
+internal import Synchronization
 
 /// The state and the working memory of one stream, or of one batch of sequences.
 ///
@@ -40,7 +41,13 @@ public final class Session {
   /// How many steps go through all layers before the next ones do.
   var pieceSteps: Int
   /// Where the state comes from.
-  @exclusivity(unchecked) var progress = Progress.fresh
+  var progress: Progress {
+    get { storedProgress.load(ordering: .relaxed) }
+    set { storedProgress.store(newValue, ordering: .relaxed) }
+  }
+  // No thread shares it: it is atomic because a variable of a class is checked for exclusive access at
+  // every use, which a step of a small model would feel.
+  private let storedProgress = Atomic(Progress.fresh)
 
   // Of the blueprint, whose copies would cost more than a step of a small model.
   private let inputWidth: Int
@@ -50,11 +57,13 @@ public final class Session {
   private let hasOutputAtEveryStep: Bool
   private let hasHead: Bool
   let hasProjection: Bool
+  /// How calls are divided, for tests of divisions that the shape would not get; nil chooses by shape.
+  var forcedDivision: Division?
   /// Whether the kernels can take the whole model for one sequence, step by step.
   let isChain: Bool
 
   /// The numbers are those of a saved state.
-  enum Progress: UInt32 {
+  enum Progress: UInt32, AtomicRepresentable {
     /// It was set, or is zero: new sequences begin.
     case fresh = 0
     /// An earlier call left it in the middle of its sequences.

@@ -27,8 +27,8 @@ import Testing
 
   static let activations = [
     Activation(
-      name: "sigmoid", kernel: STRATA_ACTIVATION_SIGMOID, exact: { 1 / (1 + exp(-$0)) }, bound: 2.5),
-    Activation(name: "tanh", kernel: STRATA_ACTIVATION_TANH, exact: { tanh($0) }, bound: 2.5),
+      name: "sigmoid", kernel: STRATA_ACTIVATION_SIGMOID, exact: { 1 / (1 + exp(-$0)) }, bound: 2),
+    Activation(name: "tanh", kernel: STRATA_ACTIVATION_TANH, exact: { tanh($0) }, bound: 2),
     Activation(
       name: "relu", kernel: STRATA_ACTIVATION_RELU, exact: { $0.isNaN ? $0 : max($0, 0) }, bound: 0),
     Activation(name: "none", kernel: STRATA_ACTIVATION_NONE, exact: { $0 }, bound: 0),

@@ -4,8 +4,11 @@
 // arm64 and compares.
 //
 //   driver              digests
+//   driver curves STEP  the largest error of each curve over every STEPth float32 value, for the
+//                       fastest set; exit status 1 where it is more than 2 units in the last place
 //   driver time         nanoseconds of one call, for those who work on the kernels
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +194,44 @@ static void curves(const strata_kernels *kernels) {
   free(values);
 }
 
+// The distance of a float from a float64 value, in units in the last place of the latter's float.
+static double distance(float value, double exact) {
+  if (isnan(value) || isnan(exact)) return isnan(value) && isnan(exact) ? 0 : INFINITY;
+  if ((double)value == exact) return 0;
+  int exponent;
+  frexp(exact, &exponent);
+  return fabs((double)value - exact) / ldexp(1, (exponent < -125 ? -125 : exponent) - 24);
+}
+
+static bool are_accurate(const strata_kernels *kernels, uint32_t step) {
+  enum { COUNT = 1 << 12 };
+  static const char *curve[] = {"sigmoid", "tanh"};
+  float inputs[COUNT], values[COUNT];
+  bool accurate = true;
+  for (int i = 0; i < 2; i++) {
+    double worst = 0;
+    float place = 0;
+    for (uint64_t next = 0; next < 1ull << 32;) {
+      size_t count = 0;
+      for (; count < COUNT && next < 1ull << 32; next += step) {
+        uint32_t bits = (uint32_t)next;
+        memcpy(inputs + count++, &bits, 4);
+      }
+      memcpy(values, inputs, sizeof values);
+      kernels->activate(i ? STRATA_ACTIVATION_TANH : STRATA_ACTIVATION_SIGMOID, values, count);
+      for (size_t k = 0; k < count; k++) {
+        const double x = inputs[k];
+        const double error = distance(values[k], i ? tanh(x) : 1 / (1 + exp(-x)));
+        if (error > worst) worst = error, place = inputs[k];
+      }
+    }
+    printf("%s %s: at most %.3f units in the last place, at %a\n", kernels->name, curve[i], worst,
+           (double)place);
+    accurate &= worst <= 2;
+  }
+  return accurate;
+}
+
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -227,6 +268,8 @@ int main(int count, char **arguments) {
   enum { SIZES = sizeof sizes / sizeof *sizes };
   static const size_t lanes[] = {1, 2, 3, 5, 7, 13, 32, 35};
   enum { LANES = sizeof lanes / sizeof *lanes };
+  if (count > 2 && !strcmp(arguments[1], "curves"))
+    return !are_accurate(strata_kernels_at(0), (uint32_t)strtoul(arguments[2], NULL, 10));
   const bool is_timed = count > 1 && !strcmp(arguments[1], "time");
   const char *only = count > 2 ? arguments[2] : NULL;
   const strata_kernels *kernels;

@@ -1,0 +1,156 @@
+import Checkpoints
+import TestSupport
+import Testing
+
+@testable import RecurrentNetworks
+
+/// The same model and input give the same bits whatever the batch, the chunks, the lengths beside it, the
+/// threads, their division and the instruction set.
+///
+/// Every answer is held against that of the sequence alone, whole, on one thread, with the portable kernels.
+@Suite struct OneAnswerTests {
+  static let sizes = [5, 16, 33]
+  static let batches = [1, 2, 7, 32]
+  static let steps = 7
+
+  static let networks: [Network] = {
+    var networks: [Network] = []
+    func add(_ configuration: RecurrentConfiguration) {
+      let features = configuration.outputSize
+      let inputs = HeadConfiguration.Input.allCases
+      networks.append(Network(configuration))
+      // The head's rows stand alone, or make a panel; what it reads takes turns.
+      let rows = networks.count % 4 < 2 ? 3 : 17
+      networks.append(
+        Network(
+          configuration,
+          head: HeadConfiguration(features, rows, on: inputs[networks.count / 2 % inputs.count])))
+    }
+    for size in sizes {
+      for bidirectional in [false, true] {
+        for kind in RecurrentConfiguration.Kind.allCases {
+          add(RecurrentConfiguration(kind, 3, size, layers: 2, bidirectional: bidirectional))
+        }
+        add(
+          RecurrentConfiguration(.rnn, 19, size, layers: 3, bidirectional: bidirectional, relu: true))
+        add(
+          RecurrentConfiguration(
+            .lstm, 3, size, layers: 2, bidirectional: bidirectional, projection: size - 1))
+      }
+    }
+    return networks
+  }()
+
+  /// Output and final state of one sequence, row by row.
+  private struct Answer: Equatable {
+    /// By step; one row where the model has an output for the whole sequence only.
+    var output: [[UInt32]]
+    var state: [RecurrentState]
+  }
+
+  /// What stays the same for all calls of a session.
+  private struct Setting: CustomStringConvertible {
+    var instructionSet: InstructionSet
+    var threads: Int
+    var division: Division?
+    var chunk: Int
+    var batch: Int
+    var lengths: [Int]?
+
+    var description: String {
+      "\(instructionSet), \(threads) threads by \(division.map { "\($0)" } ?? "shape"), "
+        + "chunks of \(chunk), batch of \(batch), lengths \(lengths?.description ?? "none")"
+    }
+  }
+
+  /// Runs sequences of `width` features beside each other and gives each one's answer.
+  private func answers(
+    _ session: Session, _ sequences: [[[Float]]], lengths: [Int]?, chunk: Int
+  ) throws -> [Answer] {
+    session.reset()
+    let steps = sequences[0].count
+    var rows: [[[UInt32]]] = sequences.map { _ in [] }
+    for start in stride(from: 0, to: steps, by: chunk) {
+      let piece = start..<min(start + chunk, steps)
+      let input = piece.flatMap { step in sequences.flatMap { $0[step] } }
+      let shape = session.model.outputShape(steps: piece.count, batchSize: sequences.count)
+      var output = [Float](repeating: .nan, count: shape.elementCount)
+      try session.run(input, lengths: lengths, into: &output)
+      let width = shape[shape.rank - 1]
+      for row in 0..<(output.count / width) {
+        let lane = row % sequences.count
+        let bits = output[(row * width)..<((row + 1) * width)].map(\.bitPattern)
+        // A head on the last step tells the last piece's.
+        if shape.rank == 3 { rows[lane].append(bits) } else { rows[lane] = [bits] }
+      }
+    }
+    return sequences.indices.map { Answer(output: rows[$0], state: session[lane: $0]) }
+  }
+
+  /// Every division that a call may have.
+  private func divisions(_ model: SequenceModel, threads: Int, hasLengths: Bool) -> [Division?] {
+    guard threads > 1 else { return [nil] }
+    let configurations = model.stacks.map(\.configuration)
+    var divisions: [Division?] = [nil, Division.none, .lanes]
+    if model.blueprint.isBidirectional { divisions.append(.directions) }
+    if !model.blueprint.isBidirectional, !hasLengths { divisions.append(.layers) }
+    if !hasLengths, configurations.allSatisfy({ $0.projectionSize == 0 }) { divisions.append(.units) }
+    return divisions
+  }
+
+  @Test("One answer", arguments: networks)
+  func answer(network: Network) throws {
+    let model = try network.model()
+    let isBidirectional = model.blueprint.isBidirectional
+    let width = model.blueprint.stackInputSize
+    var generator = SeededGenerator(seed: network.seed)
+    let sequences = (0..<32).map { _ in (0..<Self.steps).map { _ in generator.floats(width, 2) } }
+    let lengths = (0..<32).map { ($0 * 5 + 3) % Self.steps + 1 }
+    let portable = try #require(InstructionSet.available.last)
+    let alone = model.makeSession(batchSize: 1, threads: 1, instructionSet: portable)
+    let whole = try sequences.map {
+      try answers(alone, [$0], lengths: nil, chunk: Self.steps)[0]
+    }
+    // A sequence with a length is the shorter sequence, and zeros behind its end.
+    let ended = try zip(sequences, lengths).map { sequence, length in
+      var answer = try answers(alone, [Array(sequence.prefix(length))], lengths: nil, chunk: length)[0]
+      guard answer.output.count == length, length < Self.steps, model.blueprint.head == nil else {
+        return answer
+      }
+      let zeros = [UInt32](repeating: 0, count: answer.output[0].count)
+      answer.output += [[UInt32]](repeating: zeros, count: Self.steps - length)
+      return answer
+    }
+    #expect(Set(whole.map(\.output)).count == whole.count)
+
+    for instructionSet in InstructionSet.available {
+      for threads in [1, 2, 4] {
+        for batch in Self.batches {
+          let session = model.makeSession(
+            batchSize: batch, threads: threads, instructionSet: instructionSet)
+          for hasLengths in [false, true] {
+            for division in divisions(model, threads: threads, hasLengths: hasLengths) {
+              session.forcedDivision = division
+              for chunk in isBidirectional || hasLengths ? [Self.steps] : [1, 3, Self.steps] {
+                let setting = Setting(
+                  instructionSet: instructionSet, threads: threads, division: division,
+                  chunk: chunk, batch: batch, lengths: hasLengths ? Array(lengths[..<batch]) : nil)
+                let found = try answers(
+                  session, Array(sequences[..<batch]), lengths: setting.lengths, chunk: chunk)
+                for lane in 0..<batch {
+                  let expected = hasLengths ? ended[lane] : whole[lane]
+                  let steps = hasLengths ? expected.output.count : found[lane].output.count
+                  #expect(found[lane].state == expected.state, "\(setting), lane \(lane)")
+                  // Behind an end, a head on every step sees zeros: that is not the shorter sequence's.
+                  #expect(
+                    Array(found[lane].output[..<steps]) == expected.output,
+                    "\(setting), lane \(lane)")
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
