@@ -33,17 +33,23 @@ static void STRATA_NAME(activate)(strata_activation activation, float *values, s
   STRATA_NAME(activate_row)(activation, values, count);
 }
 
-// A sum of products in 16 lanes, which then are added in halves. `padded`: zeros follow the input
-// up to a multiple of 16.
+// A sum of products in 16 lanes, which then are added in halves. `padded`: the input may be read up
+// to a multiple of 16. What stands there are places of units that do not exist: zeros, but NaN
+// where the network met an infinity.
 INLINE float STRATA_NAME(dot)(const float *weights, const float *input, size_t count,
                               const bool padded) {
   VECTOR sum = 0.0f;
   size_t k = 0;
-  for (; padded ? k < count : k + STRATA_PANEL <= count; k += STRATA_PANEL)
+  for (; k + STRATA_PANEL <= count; k += STRATA_PANEL)
     sum = fma_(load(weights + k), load(input + k), sum);
   if (k < count) {
     VECTOR rest = 0.0f;
-    memcpy(&rest, input + k, (count - k) * sizeof(float));
+    if (padded) {
+      const INTEGERS place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+      rest = place < (INTEGERS)(int32_t)(count - k) ? load(input + k) : rest;
+    } else {
+      memcpy(&rest, input + k, (count - k) * sizeof(float));
+    }
     sum = fma_(load(weights + k), rest, sum);
   }
   float __attribute__((ext_vector_type(8))) eight = sum.lo + sum.hi;

@@ -41,11 +41,19 @@ import Testing
     return networks
   }()
 
+  /// One layer, whose last panel has places for units that do not exist, below a head of few rows.
+  static let flat = RecurrentConfiguration.Kind.allCases.flatMap { kind in
+    [3, 21].map {
+      Network(RecurrentConfiguration(kind, 2, $0), head: HeadConfiguration($0, 3))
+    }
+  }
+
   /// Output and final state of one sequence, row by row.
   private struct Answer: Equatable {
     /// By step; one row where the model has an output for the whole sequence only.
     var output: [[UInt32]]
-    var state: [RecurrentState]
+    /// h and c of every stack.
+    var state: [[UInt32]]
   }
 
   /// What stays the same for all calls of a session.
@@ -79,12 +87,15 @@ import Testing
       let width = shape[shape.rank - 1]
       for row in 0..<(output.count / width) {
         let lane = row % sequences.count
-        let bits = output[(row * width)..<((row + 1) * width)].map(\.bitPattern)
+        let bits = Array(output[(row * width)..<((row + 1) * width)]).bits
         // A head on the last step tells the last piece's.
         if shape.rank == 3 { rows[lane].append(bits) } else { rows[lane] = [bits] }
       }
     }
-    return sequences.indices.map { Answer(output: rows[$0], state: session[lane: $0]) }
+    return sequences.indices.map { lane in
+      Answer(
+        output: rows[lane], state: session[lane: lane].flatMap { [$0.hidden.bits, $0.cell.bits] })
+    }
   }
 
   /// Every division that a call may have.
@@ -151,6 +162,32 @@ import Testing
           }
         }
       }
+    }
+  }
+
+  @Test(
+    "Infinities spoil what they reach, and that alike everywhere",
+    arguments: networks.filter { !$0.isBidirectional } + flat)
+  func infinities(network: Network) throws {
+    let model = try network.model()
+    let width = model.blueprint.stackInputSize
+    var generator = SeededGenerator(seed: 5)
+    for special in [Float.infinity, -.infinity, .greatestFiniteMagnitude] {
+      var sequence = (0..<Self.steps).map { _ in generator.floats(width, 2) }
+      sequence[2][0] = special
+      let finite = (0..<Self.steps).map { _ in generator.floats(width, 2) }
+      var found: [Answer] = []
+      for instructionSet in InstructionSet.available {
+        for sequences in [[sequence], [finite, sequence]] {
+          let session = model.makeSession(
+            batchSize: sequences.count, instructionSet: instructionSet)
+          for chunk in [1, Self.steps] {
+            let answer = try answers(session, sequences, lengths: nil, chunk: chunk)
+            found.append(answer[sequences.count - 1])
+          }
+        }
+      }
+      for answer in found.dropFirst() { #expect(answer == found[0], "\(special)") }
     }
   }
 }
