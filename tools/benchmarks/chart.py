@@ -63,8 +63,8 @@ def draw(result, path):
     axes.grid(axis="both", color=GREY, alpha=0.25, linewidth=0.6)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.set_xlabel("times as fast as the fastest of PyTorch, ONNX Runtime and OpenVINO with as "
-                    "many threads")
+    figure.supxlabel("times as fast as the fastest of PyTorch, ONNX Runtime and OpenVINO with as "
+                     "many threads", fontsize="medium")
     figure.legend(loc="outside upper center", ncols=len(KINDS), frameon=False)
     figure.savefig(path, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     pyplot.close(figure)

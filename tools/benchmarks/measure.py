@@ -65,17 +65,30 @@ def repeated(found, repetitions, seconds):
     return times
 
 
+def limits(cell, threads, server):
+    """What the processor can do at most, for a cell whose floor is told."""
+    if cell.hidden_size < 128:
+        return {}
+    return {"peak": float(server.ask("peak", threads)[0]),
+            "bandwidth": {size: float(server.ask("bandwidth", size, threads)[0])
+                          for size in cell.footprints}}
+
+
 def measure(cell, threads, server, folder, repetitions, seconds):
-    """What is found for one cell."""
+    """What is found for one cell; the limits of the processor before and after."""
     network = candidates.Network(cell, folder)
     reference = network.reference()
     found = make(network, server, threads)
     try:
+        settle()
+        before = limits(cell, threads, server)
         errors = {}
         for name, one in found.items():
             outputs = one.outputs(network.inputs).reshape(reference.shape)
             errors[name] = float(np.abs(outputs - reference).max())
         times = repeated(found, repetitions, seconds)
+        settle()
+        after = limits(cell, threads, server)
     finally:
         for name in ("strata", "strata_1"):
             server.ask("unload", name)
@@ -86,17 +99,13 @@ def measure(cell, threads, server, folder, repetitions, seconds):
     row["onnxruntime"] = {**min(ways, key=lambda way: way["us"]),
                           "error": max(way["error"] for way in ways),
                           "run_us": ways[0]["us"], "bound_us": ways[1]["us"]}
-    result = {}
+    result = {"limits": [before, after]} if before else {}
     if threads > 1:
         one = row.pop("strata_1")
         result["strata_one_thread_us"] = one["us"]
         # Each repetition's own ratio: what disturbs one disturbs both.
         result["speed_to_one_thread"] = statistics.median(
             alone / all_ for alone, all_ in zip(one["times_us"], times["strata"]))
-    if cell.hidden_size >= 128:
-        result["peak"] = float(server.ask("peak", threads)[0])
-        result["bandwidth"] = {size: float(server.ask("bandwidth", size, threads)[0])
-                               for size in cell.footprints}
     return {**result, "candidates": row}
 
 

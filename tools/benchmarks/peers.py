@@ -80,22 +80,21 @@ def measured(server, threads, args, rows, count):
 def with_floors(rows):
     """The peaks by number of threads; each row gets its floor.
 
-    A peak is the best of all that were measured in the run.
+    What the processor can do at most is the best of all that was measured in the run.
     """
     peaks, bandwidths = {}, {}
     for row in rows:
-        if "peak" in row:
+        for found in row.get("limits", ()):
             threads = row["threads"]
-            peaks[threads] = max(peaks.get(threads, 0), row.pop("peak"))
-            known = bandwidths.setdefault(threads, {})
-            for size, rate in row["bandwidth"].items():
-                known[int(size)] = max(known.get(int(size), 0), rate)
+            peaks[threads] = max(peaks.get(threads, 0), found["peak"])
+            for size, rate in found["bandwidth"].items():
+                place = (threads, int(size))
+                bandwidths[place] = max(bandwidths.get(place, 0), rate)
     for row in rows:
-        if "bandwidth" in row:
-            threads = row["threads"]
-            known = bandwidths[threads]
-            row["bandwidth"] = {size: known[int(size)] for size in row["bandwidth"]}
-            row["floor"] = BY_NAME[row["name"]].floor(peaks[threads], known)
+        if row.pop("limits", None):
+            cell, threads = BY_NAME[row["name"]], row["threads"]
+            row["bandwidth"] = {size: bandwidths[threads, size] for size in cell.footprints}
+            row["floor"] = cell.floor(peaks[threads], row["bandwidth"])
     return peaks
 
 
