@@ -31,10 +31,12 @@ let package = Package(
     // The system's zlib: CRC-32 and deflate.
     .systemLibrary(
       name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
-    .systemLibrary(
-      name: "CHDF5System", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
-    // libhdf5 as Swift sees it, loaded when it is first needed.
-    .target(name: "CHDF5", dependencies: ["CHDF5System"]),
+    // Where libhdf5 stands, except on Linux: there it is loaded when it is first needed, not linked.
+    .systemLibrary(name: "CHDF5System", pkgConfig: "hdf5", providers: [.brew(["hdf5"])]),
+    // libhdf5 as Swift sees it.
+    .target(
+      name: "CHDF5",
+      dependencies: [.target(name: "CHDF5System", condition: .when(platforms: [.macOS]))]),
     .target(
       name: "CRecurrentKernels",
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux, .android]))]),

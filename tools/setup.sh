@@ -60,7 +60,7 @@ install_build_packages() {
 build_tool() {
   say "Building the tool (release)"
   local options=(-c release --product strata)
-  [ "$(uname)" != Linux ] || options+=(--static-swift-stdlib -Xlinker --as-needed)
+  [ "$(uname)" != Linux ] || options+=(--static-swift-stdlib)
   swift build "${options[@]}"
   strata="$(swift build -c release --show-bin-path)/strata"
 }

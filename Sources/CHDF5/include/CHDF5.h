@@ -6,7 +6,12 @@
 // 1.12 gave H5Oget_info, H5Lget_info and H5Literate other parameters; this keeps those of 1.10
 // under the plain names on every version.
 #define H5_USE_110_API 1
+// Debian keeps it where other builds of libhdf5 can stand beside it.
+#if __has_include(<hdf5.h>)
 #include <hdf5.h>
+#else
+#include <hdf5/serial/hdf5.h>
+#endif
 
 // Loads libhdf5 and returns NULL, or what is in the way. Nothing else may be called before.
 //
