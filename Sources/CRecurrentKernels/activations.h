@@ -35,16 +35,17 @@ INLINE VECTOR VECTOR_NAME(sigmoid)(VECTOR x) {
 INLINE VECTOR VECTOR_NAME(tanh)(VECTOR x) {
   VECTOR magnitude = __builtin_elementwise_abs(x);
   VECTOR e = VECTOR_NAME(exp_nonpositive)(-2.0f * magnitude);
-  VECTOR large = (1.0f - e) / (1.0f + e);
-  // (tanh(x) / x - 1) / x^2 as a polynomial of x^2, fitted for |x| <= 0.55, where it is 1/2.
+  VECTOR large = fma_(e / (1.0f + e), (VECTOR)(-2.0f), (VECTOR)(1.0f));
+  // (tanh(x) / x - 1) / x^2 as a polynomial of x^2, fitted for |x| <= 0.8.
   VECTOR square = x * x;
-  VECTOR p = fma_((VECTOR)(-0x1.9bf94cp-8f), square, (VECTOR)(0x1.5960eap-6f));
-  p = fma_(p, square, (VECTOR)(-0x1.b92ce4p-5f));
-  p = fma_(p, square, (VECTOR)(0x1.110d42p-3f));
-  p = fma_(p, square, (VECTOR)(-0x1.55554cp-2f));
+  VECTOR p = fma_((VECTOR)(0x1.a0085ep-10f), square, (VECTOR)(-0x1.e5e522p-8f));
+  p = fma_(p, square, (VECTOR)(0x1.5d160cp-6f));
+  p = fma_(p, square, (VECTOR)(-0x1.b92b2ep-5f));
+  p = fma_(p, square, (VECTOR)(0x1.110b58p-3f));
+  p = fma_(p, square, (VECTOR)(-0x1.55553ep-2f));
   VECTOR small = fma_(x * square, p, x);
   // The sum in `small` loses the sign of -0.
-  return __builtin_elementwise_copysign(magnitude < 0.5494f ? small : large, x);
+  return __builtin_elementwise_copysign(magnitude < 0.8f ? small : large, x);
 }
 
 // max(x, 0), but NaN for NaN as PyTorch has it.
