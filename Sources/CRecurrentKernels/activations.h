@@ -24,28 +24,37 @@ INLINE VECTOR VECTOR_NAME(exp_nonpositive)(VECTOR x) {
   return fma_(t, factor, factor) * 0x1p-40f;
 }
 
-// 1 / (1 + e^-x). With e = e^-|x| and q = e / (1 + e) it is 1 - q, or e - e q.
-INLINE VECTOR VECTOR_NAME(sigmoid)(VECTOR x) {
-  VECTOR e = VECTOR_NAME(exp_nonpositive)(-__builtin_elementwise_abs(x));
-  VECTOR q = e / (e + 1.0f);
-  VECTOR whole = x < 0.0f ? e : (VECTOR)(1.0f);
-  return fma_(-whole, q, whole);
+// tanh(x) for |x| <= 1: x + x^3 p(x^2), with p fitted to (tanh(x) / x - 1) / x^2.
+INLINE VECTOR VECTOR_NAME(small_tanh)(VECTOR x) {
+  VECTOR square = x * x;
+  VECTOR p = fma_((VECTOR)(-0x1.77d4c6p-12f), square, (VECTOR)(0x1.2da29cp-9f));
+  p = fma_(p, square, (VECTOR)(-0x1.04608cp-7f));
+  p = fma_(p, square, (VECTOR)(0x1.6009c4p-6f));
+  p = fma_(p, square, (VECTOR)(-0x1.b9623cp-5f));
+  p = fma_(p, square, (VECTOR)(0x1.110be4p-3f));
+  p = fma_(p, square, (VECTOR)(-0x1.55553cp-2f));
+  return fma_(x * square, p, x);
 }
 
+// 1 / (1 + e^-x). With e = e^-|x| and q = e / (1 + e) it is 1 - q for positive x and e - e q for
+// negative ones. In the middle, where q has many roundings, it is (1 + tanh(x / 2)) / 2.
+INLINE VECTOR VECTOR_NAME(sigmoid)(VECTOR x) {
+  VECTOR magnitude = __builtin_elementwise_abs(x);
+  VECTOR e = VECTOR_NAME(exp_nonpositive)(-magnitude);
+  VECTOR q = e / (e + 1.0f);
+  VECTOR whole = x < 0.0f ? e : (VECTOR)(1.0f);
+  VECTOR large = fma_(-whole, q, whole);
+  VECTOR small = fma_(VECTOR_NAME(small_tanh)(x * 0.5f), (VECTOR)(0.5f), (VECTOR)(0.5f));
+  return magnitude < 1.6f ? small : large;
+}
+
+// With e = e^-2|x| and q = e / (1 + e) it is 1 - 2 q for positive x.
 INLINE VECTOR VECTOR_NAME(tanh)(VECTOR x) {
   VECTOR magnitude = __builtin_elementwise_abs(x);
   VECTOR e = VECTOR_NAME(exp_nonpositive)(-2.0f * magnitude);
   VECTOR large = fma_(e / (1.0f + e), (VECTOR)(-2.0f), (VECTOR)(1.0f));
-  // (tanh(x) / x - 1) / x^2 as a polynomial of x^2, fitted for |x| <= 0.8.
-  VECTOR square = x * x;
-  VECTOR p = fma_((VECTOR)(0x1.a0085ep-10f), square, (VECTOR)(-0x1.e5e522p-8f));
-  p = fma_(p, square, (VECTOR)(0x1.5d160cp-6f));
-  p = fma_(p, square, (VECTOR)(-0x1.b92b2ep-5f));
-  p = fma_(p, square, (VECTOR)(0x1.110b58p-3f));
-  p = fma_(p, square, (VECTOR)(-0x1.55553ep-2f));
-  VECTOR small = fma_(x * square, p, x);
-  // The sum in `small` loses the sign of -0.
-  return __builtin_elementwise_copysign(magnitude < 0.8f ? small : large, x);
+  // The sum of the small one loses the sign of -0.
+  return __builtin_elementwise_copysign(magnitude < 1.0f ? VECTOR_NAME(small_tanh)(x) : large, x);
 }
 
 // max(x, 0), but NaN for NaN as PyTorch has it.

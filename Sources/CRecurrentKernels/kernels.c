@@ -59,9 +59,13 @@ size_t strata_terms_size(const strata_layer *layer) {
     b = swapped;         \
   } while (0)
 
-// Products are summed in blocks of so many; Arithmetic.md says why.
-#ifndef BLOCK
-#define BLOCK 64
+// Of so many products, how many are a block; Arithmetic.md says why.
+#define BLOCK(count) ((count) <= 128 ? SHORT_BLOCK : LONG_BLOCK)
+#ifndef SHORT_BLOCK
+#define SHORT_BLOCK 16
+#endif
+#ifndef LONG_BLOCK
+#define LONG_BLOCK 64
 #endif
 
 // Weights of more bytes come from outer caches: they are asked for so many floats ahead.

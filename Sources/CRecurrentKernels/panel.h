@@ -7,15 +7,23 @@
 // columns and lanes are grouped; what counts is the order of k, and the blocks.
 
 // Adds to the sums of `rows` x `columns` the products of one block of k: a chain of fused
-// multiply-adds that begins at zero. All of them have to fit into registers (TILE).
+// multiply-adds that begins at zero, or with the sums where it `continues` them. All of them have
+// to fit into registers (TILE).
 INLINE void VECTOR_NAME(add_block)(const int rows, const int columns, const size_t stride,
                                    size_t column_stride, const float *weights,
                                    const float *const *inputs, size_t from, size_t to,
-                                   const size_t ahead, VECTOR *sums, const int sums_stride) {
+                                   const bool continues, const size_t ahead, VECTOR *sums,
+                                   const int sums_stride) {
   VECTOR block[TILE * STRATA_PANEL / WIDTH];
   const float *x[6];
   for (int row = 0; row < rows; row++) x[row] = inputs[row] + from;
-  for (int i = 0; i < rows * columns; i++) block[i] = 0.0f;
+  if (continues) {
+    for (int row = 0; row < rows; row++)
+      for (int column = 0; column < columns; column++)
+        block[row * columns + column] = sums[row * sums_stride + column];
+  } else {
+    for (int i = 0; i < rows * columns; i++) block[i] = 0.0f;
+  }
   weights += from * stride;
   // A step of the loop fills the processor's window; unrolled it was not faster.
 #pragma clang loop unroll(disable)
@@ -30,36 +38,48 @@ INLINE void VECTOR_NAME(add_block)(const int rows, const int columns, const size
     }
   }
   for (int row = 0; row < rows; row++)
-    for (int column = 0; column < columns; column++)
-      sums[row * sums_stride + column] += block[row * columns + column];
+    for (int column = 0; column < columns; column++) {
+      VECTOR *sum = sums + row * sums_stride + column;
+      *sum = continues ? block[row * columns + column] : *sum + block[row * columns + column];
+    }
 }
 
-// All blocks of one row.
+// All blocks of one row; `begins`: the sums are the start value still.
 INLINE void VECTOR_NAME(add_row)(const int columns, const size_t stride, size_t column_stride,
                                  const float *weights, const float *input, size_t count,
-                                 const size_t ahead, VECTOR *sums) {
-  for (size_t from = 0; from < count; from += BLOCK)
+                                 const bool begins, const size_t ahead, VECTOR *sums) {
+  const size_t block = BLOCK(count);
+  size_t from = 0;
+  if (begins) {
+    from = block < count ? block : count;
+    VECTOR_NAME(add_block)(1, columns, stride, column_stride, weights, &input, 0, from, true, ahead,
+                           sums, columns);
+  }
+  for (; from < count; from += block)
     VECTOR_NAME(add_block)(1, columns, stride, column_stride, weights, &input, from,
-                           from + BLOCK < count ? from + BLOCK : count, ahead, sums, columns);
+                           from + block < count ? from + block : count, false, ahead, sums,
+                           columns);
 }
 
 // All blocks of many rows: a block of weights stays in the nearest cache for all of them, and the
 // next is asked for meanwhile.
 INLINE void VECTOR_NAME(add_rows)(size_t rows, const int columns, const size_t stride,
                                   size_t column_stride, const float *weights,
-                                  const float *const *inputs, size_t count, VECTOR *sums) {
+                                  const float *const *inputs, size_t count, const bool begins,
+                                  VECTOR *sums) {
 #define TILES(r, most)                                                                      \
   case r:                                                                                   \
     VECTOR_NAME(add_block)(r, TILE_COLUMNS(most, columns), stride, column_stride,           \
-                           weights + column * column_stride, inputs + row, from, to, 0,     \
-                           sums + row * 4 + column, 4);                                     \
+                           weights + column * column_stride, inputs + row, from, to,        \
+                           begins && from == 0, 0, sums + row * 4 + column, 4);             \
     break
 #define FEW(r)                                                                              \
   for (int column = 0; column < columns; column += TILE_COLUMNS(r, columns)) switch (r) {   \
       TILES(r, r);                                                                          \
     }
-  for (size_t from = 0; from < count; from += BLOCK) {
-    const size_t to = from + BLOCK < count ? from + BLOCK : count;
+  const size_t block = BLOCK(count);
+  for (size_t from = 0; from < count; from += block) {
+    const size_t to = from + block < count ? from + block : count;
     size_t row = 0;
     if (rows == 1 || !STRATA_HAS_FMA) {
       for (; row < rows; row++) FEW(1)
@@ -75,7 +95,7 @@ INLINE void VECTOR_NAME(add_rows)(size_t rows, const int columns, const size_t s
         for (row = 0; row < rows;) {
           // Tiles of like size, at most six rows: small ones have to wait for their own sums.
           const size_t tiles = (rows - row + 5) / 6, height = (rows - row + tiles - 1) / tiles;
-          for (size_t k = BLOCK * row / rows; k < BLOCK * (row + height) / rows; k++)
+          for (size_t k = block * row / rows; k < block * (row + height) / rows; k++)
             __builtin_prefetch(later + k * stride);
           switch (height) {
             TILES(3, 6);
@@ -160,17 +180,17 @@ INLINE void VECTOR_NAME(panel)(const kernel kind, const int panels, const bool s
   if (single) {
     if (part != STATE)
       VECTOR_NAME(add_row)(columns, stride, column_stride, input_weights, rows->input[0],
-                           layer->input_size, ahead, sums);
+                           layer->input_size, true, ahead, sums);
     if (part != INPUT && kind != LINEAR)
       VECTOR_NAME(add_row)(columns, stride, column_stride, state_weights, rows->hidden[0],
-                           layer->state_size, ahead, sums + shift);
+                           layer->state_size, false, ahead, sums + shift);
   } else {
     if (part != STATE)
       VECTOR_NAME(add_rows)(count, columns, stride, column_stride, input_weights, rows->input,
-                            layer->input_size, sums);
+                            layer->input_size, true, sums);
     if (part != INPUT && kind != LINEAR)
       VECTOR_NAME(add_rows)(count, columns, stride, column_stride, state_weights, rows->hidden,
-                            layer->state_size, sums + shift);
+                            layer->state_size, false, sums + shift);
   }
   for (size_t row = 0; row < count; row++) {
     if (part == INPUT)
