@@ -59,8 +59,9 @@ struct ConversionPlan {
     // What speaks of modules stays as it is while their paths do.
     keepsPaths = rules.isIdentity && renamed.isEmpty
     guard !keepsPaths else { return }
-    contents.moduleRecords = paths.records(source.moduleRecords)
     contents.metadata = paths.metadata(source.metadata)
+    contents.moduleRecords = paths.records(source.moduleRecords)
+    contents.ignored += paths.lost
     do {
       contents.modelDescription = try source.modelDescription.flatMap {
         json throws(CheckpointError) in try paths.description(json)
