@@ -74,7 +74,8 @@ public struct ReadOptions: Hashable, Sendable {
 
   /// Which of the state dicts of a nested file is meant.
   public enum StateDictChoice: Hashable, Sendable {
-    /// The only one; several are an error that lists them.
+    /// The only one, or the only one with weights of a recurrent module; others are an error that lists
+    /// them.
     case only
     /// The tensors below a path, `state_dict` or `a.b.c`, in whatever format.
     case at(String)

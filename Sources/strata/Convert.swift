@@ -89,7 +89,7 @@ struct Convert: ParsableCommand {
     let reader = try CheckpointReader(file: input, options, as: source)
     let key: String
     do {
-      key = try reader.contents.key(reading.stateDict)
+      key = try reader.contents.path(of: reading.stateDict)
     } catch {
       throw error.located(file: input)
     }

@@ -9,7 +9,8 @@ struct Inspect: ParsableCommand {
       Every checksum of a .strata file is checked, and of other files up to 64 MiB; of larger ones, \
       which may be of any size, only what tells their contents is read. --stats reads everything.
 
-      A file with several state dicts is shown whole, each name with its path, unless --key chooses one. \
+      A file in which several state dicts may be meant is shown whole, each name with its path, unless \
+      --key chooses one. \
       Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
       npy files.
       """)
@@ -108,8 +109,9 @@ struct InspectionReport: Encodable {
     _ reader: CheckpointReader, _ choice: ReadOptions.StateDictChoice, stats: Bool
   ) throws(CheckpointError) {
     let all = reader.contents
-    let isUnclear = choice == .only && all.stateDicts.count > 1
-    key = isUnclear ? "" : try all.key(choice)
+    let only = try? all.path(of: .only)
+    let isUnclear = choice == .only && only == nil
+    key = isUnclear ? "" : try all.path(of: choice)
     let contents = try all.choosing(key.isEmpty ? .everything : .at(key))
     stateDicts = all.stateDicts.enumerated().map { index, place in
       // Nobody has hundreds; a hostile file may.
