@@ -23,6 +23,10 @@ public protocol CheckpointFormat: Sendable {
   /// Whether files hold the names of their tensors.
   var holdsNames: Bool { get }
 
+  /// Whether tensors can be compressed, as `WriteOptions.compression` asks for; where not, they are
+  /// stored plainly.
+  var canCompress: Bool { get }
+
   /// Whether a checkpoint can be spread over several files, as `WriteOptions.shardSize` asks for.
   var canShard: Bool { get }
 
@@ -52,6 +56,9 @@ extension CheckpointFormat {
 
   /// Files hold names, unless a format says otherwise.
   public var holdsNames: Bool { true }
+
+  /// Tensors are stored plainly, unless a format says otherwise.
+  public var canCompress: Bool { false }
 
   /// A checkpoint is one file, unless a format says otherwise.
   public var canShard: Bool { false }
