@@ -45,7 +45,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How tensors are compressed: none or deflate; when left out none, but within one format as they "
+      "How tensors are compressed: none or deflate, which strata, hdf5 and npz files can; when left out none, but within one format as they "
         + "were.", valueName: "none|deflate"),
     transform: { text in
       switch text {
@@ -81,6 +81,11 @@ struct Convert: ParsableCommand {
     let target = try targetFormat()
     guard shardSize == nil || target.canShard else {
       throw ValidationError("--shard-size: a \(target.name) file is always one file")
+    }
+    guard compress != .deflate || target.canCompress else {
+      throw ValidationError(
+        "--compress deflate: a \(target.name) file holds tensors as they are; deflated they can be in "
+          + Strata.formats.filter(\.canCompress).map(\.name).joined(separator: ", "))
     }
     let dtype = try targetDType()
     let source = try sourceFormat()

@@ -52,6 +52,7 @@ private struct ForcedFormat: CheckpointFormat {
   var name: String { base.name }
   var fileExtensions: [String] { base.fileExtensions }
   var canShard: Bool { base.canShard }
+  var canCompress: Bool { base.canCompress }
 
   func recognizes(_ source: ByteSource) -> Bool { true }
 
