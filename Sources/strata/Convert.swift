@@ -14,8 +14,8 @@ struct Convert: ParsableCommand {
       Options of --set: nonlinearity=tanh|relu, batch_first=true|false, embedding=NAME|none, \
       chain=NAME,NAME|none, cells=separate|stack, head=NAME|none, \
       head_activation=none|sigmoid|tanh|relu|softmax, head_input=all|last|h_n, fold=auto|none. They \
-      say what shapes cannot tell; without them the file's own notes count, and what nothing tells is \
-      assumed and reported. hdf5_layout=flat|nested is how names are written to HDF5, \
+      say what shapes cannot tell; without them the file's own notes count, then those of the file given \
+      with --golden, and what nothing tells is assumed and reported. hdf5_layout=flat|nested is how names are written to HDF5, \
       npz_void2=bf16|refuse what elements of two bytes without a type are in npz and npy files, \
       read and written.
       """)
@@ -100,7 +100,7 @@ struct Convert: ParsableCommand {
     }
     var plan = try ConversionPlan(reader.contents, key: key, rules, file: input)
     options.stateDict = .only
-    if let golden { try plan.seal(goldensOf: golden, options) }
+    if let golden { try plan.seal(goldensOf: golden, options, settings.model) }
     try plan.describe(
       settings.model, isUnchanged: rules.isIdentity && reading.set.isEmpty, file: input)
     if let dtype { try plan.convert(to: dtype) }
@@ -117,8 +117,7 @@ struct Convert: ParsableCommand {
       sources: [input] + (golden.map { [$0] } ?? []))
 
     let report = ConversionReport(
-      input: input, output: output, from: reader.format, to: target.name, plan,
-      dropped: target.dropped(from: plan.contents))
+      input: input, output: output, from: reader.format, to: target, plan)
     try Output(self.options).report(report) { report.words(plan) }
   }
 
