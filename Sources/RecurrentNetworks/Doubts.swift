@@ -28,7 +28,8 @@ struct Doubts {
   ) {
     if tensor == nil, words.isEmpty { tensor = "\(layer.name).weight" }
     let name = words.isEmpty ? "the layer" : layer.name
-    words.append("\(name) fits \(first) and \(second)")
+    let modules = [first, second].map { $0.isEmpty ? "the root" : $0 }
+    words.append("\(name) fits \(modules[0]) and \(modules[1])")
     if isHead {
       Self.add(layer.name, to: &heads)
     } else {

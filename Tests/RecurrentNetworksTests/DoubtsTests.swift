@@ -97,6 +97,20 @@ import Testing
     #expect(!ways(error).isEmpty)
   }
 
+  @Test("A module without a path has a name for people")
+  func root() throws {
+    var dict = StateDict()
+    for module in ["", "b"] {
+      for (name, shape) in try RecurrentConfiguration(.gru, 4, 6).parameters(ofModule: module) {
+        try dict.append(.zeros(shape), named: name.description)
+      }
+    }
+    try dict.append(.zeros([9, 4]), named: "table.weight")
+    let contents = Checkpoint(stateDict: dict).contents
+    let error = expectFault(.ambiguousModel) { _ = try mapping(contents, [:]) }
+    #expect(error?.reason.hasPrefix("the layer fits the root and b: ") == true)
+  }
+
   @Test("An option that says what was assumed changes nothing but that it was said")
   func saidAsAssumed() throws {
     let contents = try translator()
