@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from torch_fixture import VERSION, digits, load, rewrite
-from torch_models import Tagger, golden_of
+from torch_models import Tagger, Wrapper, golden_of
 
 VARIANTS = []
 
@@ -152,6 +152,15 @@ def whole_relu(folder):
     module = nn.RNN(3, 4, nonlinearity="relu", bidirectional=True)
     folder.save("whole-relu.pt", module, modules={"": module},
                 golden=golden_of(module, torch.randn(5, 2, 3)))
+
+
+@variant
+def wrapper(folder):
+    """A model that calls a part of its own `module`, as data parallelism does, beside another."""
+    model = Wrapper()
+    folder.save("wrapper.pt", model, modules={"module": model.module},
+                golden=golden_of(model.module, torch.randn(2, 4, 3), model.extra),
+                convert=["--set", "head_activation=none"])
 
 
 @variant

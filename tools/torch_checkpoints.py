@@ -57,6 +57,23 @@ def lightning(folder):
 
 
 @variant
+def beside(folder):
+    """What a training script keeps beside the state dict: mappings of names to tensors as well."""
+    model = Tagger()
+    golden = golden_of(model.rnn, torch.randn(4, 2, 3), model.head)
+    folder.save("beside.ckpt", {
+        "state_dict": model.state_dict(),
+        "callbacks": {"ModelCheckpoint{'monitor': 'loss'}": {
+            "best_model_score": torch.tensor(0.5),
+            "best_k_models": {"a.ckpt": torch.tensor(0.5), "b.ckpt": torch.tensor(1.0)}}},
+        "metrics": {"loss": torch.tensor(0.25)},
+        "scaler": {"mean": torch.randn(3), "std": torch.rand(3)},
+        "hyper_parameters": {"class_weights": torch.rand(2)},
+        "random_states_0": {"cpu": torch.get_rng_state()[:16].clone()},
+    }, key="state_dict", golden=golden, convert=["--set", "head_activation=none"])
+
+
+@variant
 def averages(folder):
     """Two state dicts: the model, and the moving average of it."""
     model, average = Tagger(), Tagger()

@@ -17,6 +17,18 @@ class Tagger(nn.Module):
         return self.head(self.rnn(x)[0])
 
 
+class Wrapper(nn.Module):
+    """A part called `module`, whose options shapes do not tell, and a linear head beside it."""
+
+    def __init__(self):
+        super(Wrapper, self).__init__()
+        self.module = nn.RNN(3, 4, nonlinearity="relu", batch_first=True)
+        self.extra = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.extra(self.module(x)[0])
+
+
 class Recogniser(nn.Module):
     """Several stacks among layers that are not recurrent."""
 

@@ -37,30 +37,39 @@ public struct CheckpointContents: Sendable {
     tensors.first { $0.name == name }
   }
 
-  /// The contents with one state dict alone, its path removed from every name.
+  /// Where the state dict stands that is meant; empty for the whole file.
   ///
-  /// What stands beside it is ignored, and told.
-  /// - Throws: `ambiguousModel` when several qualify and none is chosen, `parameterMissing` when nothing
-  ///   stands at the path.
-  public func choosing(
-    _ choice: ReadOptions.StateDictChoice
-  ) throws(CheckpointError) -> CheckpointContents {
-    let path: String
+  /// Where several qualify and none is chosen, it is the only one with weights of a recurrent module.
+  /// - Throws: `ambiguousModel` when there is no such one, with the sizes of all.
+  public func path(
+    of choice: ReadOptions.StateDictChoice
+  ) throws(CheckpointError) -> String {
     switch choice {
-    case .everything: return self
-    case .at(let chosen): path = chosen
+    case .everything: return ""
+    case .at(let path): return path.hasSuffix(".") ? String(path.dropLast()) : path
     case .only:
-      guard let only = stateDicts.first else { return self }
-      guard stateDicts.count == 1 else {
+      if stateDicts.count < 2 { return stateDicts.first?.path ?? "" }
+      let recurrent = stateDicts.filter(\.holdsRecurrentWeights)
+      guard let only = recurrent.first, recurrent.count == 1 else {
         throw CheckpointError(
           .ambiguousModel,
           "the file holds several state dicts, choose one with --key: "
             + stateDicts.map(\.description).joined(separator: ", "))
       }
-      path = only.path
+      return only.path
     }
+  }
+
+  /// The contents with one state dict alone, its path removed from every name.
+  ///
+  /// What stands beside it is ignored, and told.
+  /// - Throws: `ambiguousModel` as `path(of:)` does, `parameterMissing` when nothing stands at the path.
+  public func choosing(
+    _ choice: ReadOptions.StateDictChoice
+  ) throws(CheckpointError) -> CheckpointContents {
+    let path = try path(of: choice)
     guard !path.isEmpty else { return self }
-    let start = path.hasSuffix(".") ? path : path + "."
+    let start = path + "."
     var chosen = self
     chosen.stateDicts = []
     chosen.tensors = tensors.compactMap { $0.removingPrefix(start) }
@@ -99,18 +108,29 @@ public struct NestedStateDict: Hashable, Sendable {
   public var tensorCount: Int
   /// The bytes of its tensors.
   public var byteCount: Int
+  /// Whether one of its tensors is called as the weights of PyTorch's recurrent modules are.
+  public var holdsRecurrentWeights: Bool
 
   /// Describes a mapping.
-  public init(path: String, tensorCount: Int, byteCount: Int) {
+  public init(
+    path: String, tensorCount: Int, byteCount: Int, holdsRecurrentWeights: Bool = false
+  ) {
     self.path = path
     self.tensorCount = tensorCount
     self.byteCount = byteCount
+    self.holdsRecurrentWeights = holdsRecurrentWeights
+  }
+
+  /// Whether a name is one of `weight_ih` and `weight_hh`, of a layer or a cell, or of a part of such a
+  /// weight: `rnn.weight_hh_l0_g`, `rnn.parametrizations.weight_hh_l0.original0`.
+  static func isRecurrentWeight(_ name: String) -> Bool {
+    name.split(separator: ".").contains { $0.hasPrefix("weight_ih") || $0.hasPrefix("weight_hh") }
   }
 }
 
 extension NestedStateDict: CustomStringConvertible {
   /// Path and size, `state_dict (12 tensors, 3456 bytes)`.
   public var description: String {
-    "\(path.isEmpty ? "the root" : path) (\(tensorCount) tensors, \(byteCount) bytes)"
+    "\(path.isEmpty ? "the root" : path) (\(tensorCount) \(tensorCount == 1 ? "tensor" : "tensors"), \(byteCount) bytes)"
   }
 }

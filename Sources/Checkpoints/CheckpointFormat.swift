@@ -23,6 +23,10 @@ public protocol CheckpointFormat: Sendable {
   /// Whether files hold the names of their tensors.
   var holdsNames: Bool { get }
 
+  /// Whether tensors can be compressed, as `WriteOptions.compression` asks for; where not, they are
+  /// stored plainly.
+  var canCompress: Bool { get }
+
   /// Whether a checkpoint can be spread over several files, as `WriteOptions.shardSize` asks for.
   var canShard: Bool { get }
 
@@ -53,6 +57,9 @@ extension CheckpointFormat {
   /// Files hold names, unless a format says otherwise.
   public var holdsNames: Bool { true }
 
+  /// Tensors are stored plainly, unless a format says otherwise.
+  public var canCompress: Bool { false }
+
   /// A checkpoint is one file, unless a format says otherwise.
   public var canShard: Bool { false }
 
@@ -74,7 +81,8 @@ public struct ReadOptions: Hashable, Sendable {
 
   /// Which of the state dicts of a nested file is meant.
   public enum StateDictChoice: Hashable, Sendable {
-    /// The only one; several are an error that lists them.
+    /// The only one, or the only one with weights of a recurrent module; others are an error that lists
+    /// them.
     case only
     /// The tensors below a path, `state_dict` or `a.b.c`, in whatever format.
     case at(String)

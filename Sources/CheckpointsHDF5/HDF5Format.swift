@@ -45,6 +45,9 @@ public struct HDF5Format: CheckpointFormat {
     return false
   }
 
+  /// Tensors can be deflated, each by itself.
+  public var canCompress: Bool { true }
+
   /// The format holds everything.
   public func dropped(from contents: CheckpointContents) -> [String] { [] }
 }

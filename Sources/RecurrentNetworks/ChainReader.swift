@@ -17,25 +17,47 @@ struct ChainReader {
     var tensors: [String] = []
   }
 
-  /// The best reading.
-  /// - Throws: `ambiguousModel`; `parameterMissing` or `shapeMismatch` when a layer that is told by name
-  ///   is not there or does not fit.
-  func reading(of chain: [ModelDescription.Module]) throws(CheckpointError) -> Reading {
-    guard let first = chain.first, let last = chain.last else { return Reading() }
-    let toldEmbedding = toldEmbedding(of: first)
-    let toldHead = toldHead(of: last)
-    let embeddings = candidates(told: toldEmbedding, of: chain) { embedding($0, before: first) }
-    let heads = candidates(told: toldHead, of: chain) { head($0, behind: last) }
-    if let toldEmbedding, toldEmbedding != "none", embeddings.isEmpty {
-      throw doesNotFit(toldEmbedding, to: "give the inputs of", first.recurrent?.inputSize)
+  /// Where recurrent modules stand: the chains by every path above one of their modules.
+  private let places: [Substring: Set<Int>]
+
+  init(facts: ModuleFacts, options: ModelOptions, chains: [[ModelDescription.Module]]) {
+    self.facts = facts
+    self.options = options
+    self.chains = chains
+    var places: [Substring: Set<Int>] = ["": Set(chains.indices)]
+    for (index, chain) in chains.enumerated() {
+      for module in chain {
+        var path = module.name[...]
+        while !path.isEmpty {
+          places[path, default: []].insert(index)
+          path = Self.outer(path)
+        }
+      }
     }
-    // A head that is told for the whole file need fit only one of its models.
-    if let toldHead, toldHead != "none", heads.isEmpty,
-      !chains.contains(where: { other in
-        other.last.map { head(toldHead, behind: $0) != nil } ?? false
-      })
-    {
-      throw doesNotFit(toldHead, to: "take the outputs of", last.recurrent?.outputSize)
+    self.places = places
+  }
+
+  /// The best readings, of which there is more than one where nothing tells which is meant.
+  /// - Throws: `parameterMissing` or `shapeMismatch` when a layer that is told by name is not there or
+  ///   does not fit.
+  func readings(ofChain index: Int) throws(CheckpointError) -> [Reading] {
+    let chain = chains[index]
+    guard let first = chain.first, let last = chain.last else { return [] }
+    let toldEmbedding = toldEmbedding(ofChain: index)
+    let toldHead = toldHead(ofChain: index)
+    let embeddings = candidates(told: toldEmbedding, ofChain: index) {
+      embedding($0, before: first)
+    }
+    var heads = candidates(told: toldHead, ofChain: index) { head($0, behind: last) }
+    heads.removeAll { isNearer($0.name, toOtherThan: index) }
+    // What is told for the whole file need fit only one of its models.
+    for told in [options.embedding, embeddings.isEmpty ? toldEmbedding : nil].compactMap(\.self)
+    where told != "none" && (told != options.embedding || !isEmbeddingAnywhere(told)) {
+      throw doesNotFit(told, to: "give the inputs of", first.recurrent?.inputSize)
+    }
+    for told in [options.head, heads.isEmpty ? toldHead : nil].compactMap(\.self)
+    where told != "none" && !isHeadAnywhere(told) {
+      throw doesNotFit(told, to: "take the outputs of", last.recurrent?.outputSize)
     }
 
     var readings: [Reading] = []
@@ -48,8 +70,7 @@ struct ChainReader {
     }
     let most = readings.map(\.tensors.count).max() ?? 0
     let best = readings.filter { $0.tensors.count == most }
-    guard best.count <= 1 else { throw ambiguous(best, last) }
-    return best.first ?? Reading()
+    return best
   }
 
   /// Any of the modules, or none unless it was told which.
@@ -60,48 +81,77 @@ struct ChainReader {
   }
 
   /// Whether the file or the user says that a module is the embedding.
-  func isToldEmbedding(_ name: String, of chain: [ModelDescription.Module]) -> Bool {
-    chain.first.flatMap { toldEmbedding(of: $0) } == name
+  func isToldEmbedding(_ name: String, ofChain index: Int) -> Bool {
+    toldEmbedding(ofChain: index) == name
   }
 
   /// Whether the file or the user says that a module is the head.
-  func isToldHead(_ name: String, of chain: [ModelDescription.Module]) -> Bool {
-    chain.last.flatMap { toldHead(of: $0) } == name
+  func isToldHead(_ name: String, ofChain index: Int) -> Bool { toldHead(ofChain: index) == name }
+
+  /// What the user says, unless it is another chain's: there the file's word counts.
+  private func toldEmbedding(ofChain index: Int) -> String? {
+    guard let stack = chains[index].first else { return nil }
+    if let told = options.embedding, told == "none" || embedding(told, before: stack) != nil {
+      return told
+    }
+    return facts.describedEmbedding(of: stack.name) ?? facts.text("embedding", of: stack.name)
   }
 
-  private func toldEmbedding(of stack: ModelDescription.Module) -> String? {
-    options.embedding ?? facts.describedEmbedding(of: stack.name)
-      ?? facts.text("embedding", of: stack.name)
+  /// What the user says, likewise.
+  private func toldHead(ofChain index: Int) -> String? {
+    guard let stack = chains[index].last else { return nil }
+    if let told = options.head,
+      told == "none"
+        || head(told, behind: stack) != nil && !isNearer(told, toOtherThan: index)
+    {
+      return told
+    }
+    return facts.describedHead(of: stack.name) ?? facts.text("head", of: stack.name)
   }
 
-  private func toldHead(of stack: ModelDescription.Module) -> String? {
-    options.head ?? facts.describedHead(of: stack.name)
-      ?? facts.text("head", of: stack.name)
+  private func isEmbeddingAnywhere(_ path: String) -> Bool {
+    chains.contains { chain in chain.first.map { embedding(path, before: $0) != nil } ?? false }
+  }
+
+  private func isHeadAnywhere(_ path: String) -> Bool {
+    chains.contains { chain in chain.last.map { head(path, behind: $0) != nil } ?? false }
   }
 
   /// The modules that could stand at an end: the one that is told, or all that fit.
   private func candidates(
-    told: String?, of chain: [ModelDescription.Module],
-    _ make: (String) -> ModelDescription.Module?
+    told: String?, ofChain index: Int, _ make: (String) -> ModelDescription.Module?
   ) -> [ModelDescription.Module] {
     if told == "none" { return [] }
     if let told { return make(told).map { [$0] } ?? [] }
     return facts.contents.tensors.compactMap { tensor in
-      guard let path = tensor.name.removing(suffix: ".weight"), belongs(path, to: chain) else {
-        return nil
-      }
+      guard let path = tensor.name.removing(suffix: ".weight"), belongs(path, toChain: index)
+      else { return nil }
       return make(path)
     }
   }
 
-  /// Whether a layer may belong to a chain: `encoder.fc` belongs to `encoder.rnn` where there is one.
-  private func belongs(_ path: String, to chain: [ModelDescription.Module]) -> Bool {
-    guard let dot = path.lastIndex(of: ".") else { return true }
-    let parent = path[...dot]
-    let near = { (chain: [ModelDescription.Module]) in
-      chain.contains { $0.name.hasPrefix(parent) }
+  /// Whether a layer may belong to a chain: `encoder.head.fc` belongs to `encoder.rnn` where there is
+  /// one, and to any chain where none stands under a path that is above it.
+  private func belongs(_ path: String, toChain index: Int) -> Bool {
+    var outer = Self.outer(path[...])
+    while true {
+      if let near = places[outer] { return near.contains(index) }
+      outer = Self.outer(outer)
     }
-    return near(chain) || !chains.contains(where: near)
+  }
+
+  /// Whether a layer does not belong to a chain, but to another one as whose head it fits.
+  private func isNearer(_ path: String, toOtherThan index: Int) -> Bool {
+    guard !belongs(path, toChain: index) else { return false }
+    return chains.indices.contains { other in
+      belongs(path, toChain: other)
+        && chains[other].last.map { head(path, behind: $0) != nil } ?? false
+    }
+  }
+
+  /// The path around another; empty around the outermost ones.
+  private static func outer(_ path: Substring) -> Substring {
+    path[..<(path.lastIndex(of: ".") ?? path.startIndex)]
   }
 
   private func embedding(
@@ -137,33 +187,24 @@ struct ChainReader {
 
   // MARK: Errors
 
-  private func ambiguous(
-    _ readings: [Reading], _ last: ModelDescription.Module
-  ) -> CheckpointError {
+  /// What is unclear about several readings, in words.
+  static func words(_ readings: [Reading]) -> String {
     let words = readings.map { reading in
       [
         reading.embedding.map { "\($0.name) as the embedding" },
         reading.head.map { "\($0.name) as the head" },
       ].compactMap(\.self).joined(separator: " and ")
     }
-    var ways: [String] = []
-    if let head = readings.compactMap(\.head?.name).first {
-      ways += ["--set head=\(head)", "--set head=none"]
-    }
-    if let embedding = readings.compactMap(\.embedding?.name).first {
-      ways += ["--set embedding=\(embedding)", "--set embedding=none"]
-    }
-    return CheckpointError(
-      .ambiguousModel,
-      "the model can be read in \(readings.count) ways: \(words.joined(separator: "; ")); decide with "
-        + ways.joined(separator: ", "))
+    return "the model can be read in \(readings.count) ways: \(words.joined(separator: "; "))"
   }
 
   private func doesNotFit(_ told: String, to what: String, _ size: Int?) -> CheckpointError {
     let features = "to \(what) the recurrent module, \(size ?? 0) features"
     guard let found = facts.tensors["\(told).weight"] else {
+      let disguise = Disguise(of: "\(told).weight", among: Set(facts.tensors.keys))
       return CheckpointError(
-        .parameterMissing, tensor: "\(told).weight", "no such layer \(features)")
+        .parameterMissing, tensor: "\(told).weight",
+        "no such layer \(features)" + (disguise.map { "; \($0)" } ?? ""))
     }
     let bias = facts.tensors["\(told).bias"].map { ", bias \($0.shape)" } ?? ""
     return CheckpointError(

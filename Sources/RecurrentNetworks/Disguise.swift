@@ -6,7 +6,7 @@ internal import Checkpoints
 /// Source: `torch.nn.utils.spectral_norm`, `weight_norm`, `parametrize` and `prune`.
 struct Disguise: CustomStringConvertible {
   /// The parameter's name.
-  private let name: String
+  let name: String
   private let form: Form
 
   private enum Form {
@@ -19,7 +19,7 @@ struct Disguise: CustomStringConvertible {
 
   /// The form that a parameter has among tensors; nil when nothing of it is there.
   init?(of name: String, among names: Set<String>) {
-    let module = ParameterName(name)?.module ?? ""
+    let module = name.lastIndex(of: ".").map { String(name[..<$0]) } ?? ""
     let leaf = module.isEmpty ? name[...] : name.dropFirst(module.count + 1)
     let path = (module.isEmpty ? "" : module + ".") + "parametrizations.\(leaf)."
     func has(_ endings: String...) -> Bool { endings.contains { names.contains(name + $0) } }
@@ -38,6 +38,19 @@ struct Disguise: CustomStringConvertible {
       return nil
     }
     self.name = name
+  }
+
+  /// The form that a tensor outside of recurrent modules is a part of, where more than one name tells it:
+  /// a buffer there may be called `attention_mask` or `bias_u` for reasons of its own.
+  init?(besideModules part: String, among names: Set<String>) {
+    if Parametrization(part) == nil {
+      let endings = ["_orig", "_mask", "_u", "_v", "_g"]
+      guard let ending = endings.first(where: { part.hasSuffix($0) }) else { return nil }
+      let name = part.dropLast(ending.count)
+      let has = { names.contains(name + $0) }
+      guard has("_orig") ? has("_mask") || has("_u") : has("_g") && has("_v") else { return nil }
+    }
+    self.init(holding: part, among: names)
   }
 
   /// The form that a tensor is a part of.

@@ -153,7 +153,8 @@ public struct ModelBlueprint: Sendable {
           .parameterUnexpected, file: file, tensor: mapping.leftOver[0],
           "\(mapping.leftOver.count) tensors belong to no module of the model "
             + "(\(mapping.leftOver.joined(separator: ", "))): name the module that is to be loaded "
-            + "(run --module), or convert it alone with --include")
+            + "(run --module), or convert it alone with --include"
+            + mapping.disguised.map { "; \($0.reason)" }.joined())
       }
       return all
     case .chain:

@@ -85,6 +85,22 @@ public struct ModelOptions: Hashable, Sendable {
     return nil
   }
 
+  /// Whether the user says an option; false for names that are not in `names`.
+  public func says(_ name: String) -> Bool {
+    switch name {
+    case "nonlinearity": nonlinearity != nil
+    case "batch_first": batchFirst != nil
+    case "embedding": embedding != nil
+    case "chain": chain != nil
+    case "cells": cells != nil
+    case "head": head != nil
+    case "head_activation": headActivation != nil
+    case "head_input": headInput != nil
+    case "fold": fold != .auto
+    default: false
+    }
+  }
+
   private func assign<Value: RawRepresentable & CaseIterable>(
     _ option: inout Value?, _ text: String
   ) -> String? where Value.RawValue == String {

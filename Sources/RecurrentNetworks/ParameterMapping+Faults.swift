@@ -34,7 +34,11 @@ extension ParameterMapping {
     guard var first = faults.first else { return }
     if faults.count > 1 {
       // A line is for a person; `missing`, `unexpected` and `mismatched` hold them all.
-      let others = faults.dropFirst().prefix(5).map { "\($0.tensor ?? "") (\($0.code.rawValue))" }
+      let others = faults.dropFirst().prefix(5).map { fault in
+        let name = fault.tensor ?? ""
+        let near = fault.code == .parameterUnexpected ? nearest[name] : nil
+        return "\(name) (\(fault.code.rawValue)\(near.map { ", the nearest is \($0)" } ?? ""))"
+      }
       first.reason += "; also \(others.joined(separator: ", "))"
       if faults.count > 6 { first.reason += " and \(faults.count - 6) more" }
     }

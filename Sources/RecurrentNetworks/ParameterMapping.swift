@@ -24,6 +24,14 @@ public struct ParameterMapping: Sendable {
     public var value: String
   }
 
+  /// A parameter outside of the recurrent modules in a form in which only PyTorch can use it.
+  public struct Disguised: Hashable, Sendable {
+    /// The parameter's name.
+    public var name: String
+    /// What it is, and the way out in Python.
+    public var reason: String
+  }
+
   /// The modules and how they are chained.
   public private(set) var description = ModelDescription(modules: [])
   /// The parameters that modules take, in the order of the tensors.
@@ -42,6 +50,9 @@ public struct ParameterMapping: Sendable {
   public private(set) var folded: [FoldedParameter] = []
   /// What would be folded, but was not to be.
   public private(set) var unfolded: [FoldedParameter] = []
+  /// Parameters among what is left over that no module takes because of their form: a head under
+  /// spectral norm.
+  public private(set) var disguised: [Disguised] = []
   /// For an unexpected name the one of its module's parameters that is spelled most like it, where one
   /// is.
   public private(set) var nearest: [String: String] = [:]
@@ -57,6 +68,8 @@ public struct ParameterMapping: Sendable {
   /// The names of the parameters that modules have, by their path.
   private var expected: [String: [String]] = [:]
   let file: String?
+  /// Whether the mapping only shows whether options decide what it is.
+  private let isTrial: Bool
 
   /// Recognises the modules of a checkpoint.
   /// - Parameters:
@@ -71,6 +84,16 @@ public struct ParameterMapping: Sendable {
     of contents: CheckpointContents, options: ModelOptions = ModelOptions(),
     convention: Convention = .pytorch, file: String? = nil
   ) throws(CheckpointError) {
+    try self.init(
+      of: contents, options: options, convention: convention, file: file, isTrial: false)
+  }
+
+  /// - Parameter isTrial: Whether nobody will read the error.
+  private init(
+    of contents: CheckpointContents, options: ModelOptions, convention: Convention, file: String?,
+    isTrial: Bool
+  ) throws(CheckpointError) {
+    self.isTrial = isTrial
     self.convention = convention
     self.file = file
     let parts = FoldedContents(contents)
@@ -91,6 +114,14 @@ public struct ParameterMapping: Sendable {
     // In the order of the tensors, which is how people look for them.
     taken = contents.tensors.map(\.name).filter(Set(taken).contains)
     leftOver = contents.tensors.map(\.name).filter { !known.contains($0) }
+    let names = Set(contents.tensors.map(\.name))
+    var seen = Set(unfolded.map(\.name))
+    for name in leftOver {
+      guard let disguise = Disguise(besideModules: name, among: names),
+        seen.insert(disguise.name).inserted
+      else { continue }
+      disguised.append(Disguised(name: disguise.name, reason: disguise.description))
+    }
     owned = Dictionary(
       grouping: taken, by: { name in String(name[..<(name.lastIndex(of: ".") ?? name.startIndex)]) }
     )
@@ -308,27 +339,39 @@ public struct ParameterMapping: Sendable {
       chains[chains.count - 1].append(stack)
     }
     let reader = ChainReader(facts: facts, options: options, chains: chains)
-    let readings = try chains.map { chain throws(CheckpointError) in try reader.reading(of: chain) }
+    var readings: [ChainReader.Reading] = []
+    var doubts = Doubts()
+    for index in chains.indices {
+      let best = try reader.readings(ofChain: index)
+      if best.count > 1 { doubts.add(best) }
+      readings.append(best.first ?? ChainReader.Reading())
+    }
     var owners: [String: String] = [:]
-    for (chain, reading) in zip(chains, readings) {
+    for (index, reading) in readings.enumerated() {
       for module in [reading.embedding, reading.head].compactMap(\.self) {
         // Several modules may look tokens up in one table, when the file or the user says so.
-        let isShared = module == reading.embedding && reader.isToldEmbedding(module.name, of: chain)
-        guard let owner = owners.updateValue(chain[0].name, forKey: module.name), !isShared else {
-          continue
-        }
-        throw CheckpointError(
-          .ambiguousModel, tensor: "\(module.name).weight",
-          "the layer fits \(owner) and \(chain[0].name): decide with --set "
-            + (module == reading.head ? "head=none" : "embedding=none or embedding=\(module.name)"))
+        let isShared =
+          module == reading.embedding && reader.isToldEmbedding(module.name, ofChain: index)
+        let name = chains[index][0].name
+        guard let owner = owners.updateValue(name, forKey: module.name), !isShared else { continue }
+        doubts.add(module, of: owner, and: name, isHead: module == reading.head)
+      }
+    }
+    if !doubts.isEmpty {
+      guard !isTrial else { throw CheckpointError(.ambiguousModel, "") }
+      let hasCells = stacks.contains { $0.recurrent?.isCell == true }
+      throw doubts.error(decidedBy: options, hasCells: hasCells) { options in
+        let trial = try? ParameterMapping(
+          of: contents, options: options, convention: .pytorch, file: nil, isTrial: true)
+        return trial != nil
       }
     }
     var modules: [ModelDescription.Module] = []
-    for (chain, reading) in zip(chains, readings) {
-      var chain = chain
+    for (index, reading) in readings.enumerated() {
+      var chain = chains[index]
       taken += reading.tensors
       if let embedding = reading.embedding {
-        if !reader.isToldEmbedding(embedding.name, of: chain) {
+        if !reader.isToldEmbedding(embedding.name, ofChain: index) {
           assume("embedding", embedding.name)
         }
         chain[0].inputs = [embedding.name]
@@ -339,7 +382,7 @@ public struct ParameterMapping: Sendable {
       }
       modules += chain
       if var head = reading.head {
-        if !reader.isToldHead(head.name, of: chain) { assume("head", head.name) }
+        if !reader.isToldHead(head.name, ofChain: index) { assume("head", head.name) }
         head.kind = .head(try completed(head, behind: chain[chain.count - 1], facts, options))
         modules.append(head)
       }

@@ -76,11 +76,13 @@ extension Verification {
       guard isResult(base), !isInsideLayers(base) else { continue }
       hasResult = true
       guard let shape = shapes[base] else {
-        throw CheckpointError(.goldenMismatch, tensor: name, "the model gives no such result")
+        throw CheckpointError(
+          .goldenMismatch, tensor: name, "the model gives no such result\(wayOut(base))")
       }
       guard golden.shape == shape else {
         throw CheckpointError(
-          .goldenMismatch, tensor: name, "\(golden.shape), the model gives \(shape)")
+          .goldenMismatch, tensor: name,
+          "\(golden.shape), the model gives \(shape)\(wayOut(base, golden.shape, shape))")
       }
     }
     guard hasResult else {

@@ -62,6 +62,17 @@ public struct Verification: Sendable {
     return ["output_l", "c_l", "gates_l"].contains { last.hasPrefix($0) }
   }
 
+  /// The option that may make a head's result fit, in words; empty for other results.
+  static func wayOut(_ name: String, _ golden: Shape? = nil, _ result: Shape? = nil) -> String {
+    guard name.split(separator: ".").last == "y" else { return "" }
+    guard let golden, let result else {
+      return "; what gives it is said by convert --set head=NAME"
+    }
+    if golden.rank == result.rank, golden.dimensions.last == result.dimensions.last { return "" }
+    let inputs = golden.rank < result.rank ? "last or h_n" : "all, last or h_n"
+    return "; what the head is applied to is said by convert --set head_input=\(inputs)"
+  }
+
   /// What stands behind a name for the same value in float64.
   static let float64Suffix = "_f64"
 
@@ -77,12 +88,13 @@ public struct Verification: Sendable {
       guard Self.isResult(base) else { continue }
       guard let result = results[base] else {
         throw CheckpointError(
-          .goldenMismatch, tensor: name, "the model gives no such result")
+          .goldenMismatch, tensor: name, "the model gives no such result\(Self.wayOut(base))")
       }
       guard result.shape == golden.shape, golden.dtype.isFloatingPoint else {
         throw CheckpointError(
           .goldenMismatch, tensor: name,
-          "\(golden.dtype.rawValue) \(golden.shape), the model gives \(result.shape)")
+          "\(golden.dtype.rawValue) \(golden.shape), the model gives \(result.shape)"
+            + Self.wayOut(base, golden.shape, result.shape))
       }
       let wide = try goldens[base + Self.float64Suffix]?.doubles()
       let values = try golden.doubles()

@@ -15,6 +15,25 @@ struct ConversionPlan {
   private var paths = ModulePaths()
   private var keepsPaths = true
   private var goldenFile: String?
+  /// What the golden's file says of the model, where the model's own does not.
+  private(set) var told: [Told] = []
+  /// Tensors with finite values that another dtype made infinite.
+  private(set) var overflowed: [Overflow] = []
+  /// What is to be known of the output, in words.
+  private(set) var notes: [String] = []
+
+  /// A fact about the model that another file than the model's says.
+  struct Told: Encodable {
+    var option: String
+    var value: String
+    var source: String
+  }
+
+  /// How many finite values of a tensor became infinite.
+  struct Overflow: Encodable {
+    var name: String
+    var values: Int
+  }
 
   struct Renaming: Encodable {
     var from: String
@@ -59,8 +78,9 @@ struct ConversionPlan {
     // What speaks of modules stays as it is while their paths do.
     keepsPaths = rules.isIdentity && renamed.isEmpty
     guard !keepsPaths else { return }
-    contents.moduleRecords = paths.records(source.moduleRecords)
     contents.metadata = paths.metadata(source.metadata)
+    contents.moduleRecords = paths.records(source.moduleRecords)
+    contents.ignored += paths.lost
     do {
       contents.modelDescription = try source.modelDescription.flatMap {
         json throws(CheckpointError) in try paths.description(json)
@@ -71,16 +91,40 @@ struct ConversionPlan {
     setGoldens(source.goldens)
   }
 
-  /// Puts a golden file's tensors beside the model.
+  /// Puts a golden file's tensors beside the model, and takes from it what the model's own file and the
+  /// user do not say: what the head is, what it is applied to and its activation, embedding and chain.
   /// - Throws: what is wrong with the file.
   mutating func seal(
-    goldensOf path: String, _ options: ReadOptions
+    goldensOf path: String, _ options: ReadOptions, _ model: ModelOptions
   ) throws(CheckpointError) {
     let reader = try CheckpointReader(file: path, options)
     goldenFile = path
     setGoldens(reader.tensors)
+    try takeFacts(reader.contents.metadata, of: path, model)
     contents.metadata[Verification.Tolerance.metadataKey] =
       try Verification.Tolerance(sealedIn: reader.contents.metadata).sealed
+  }
+
+  private mutating func takeFacts(
+    _ metadata: [String: String], of file: String, _ options: ModelOptions
+  ) throws(CheckpointError) {
+    // A description tells everything.
+    guard contents.modelDescription == nil else { return }
+    var paths = paths
+    let facts = keepsPaths ? metadata : paths.metadata(metadata)
+    for (key, value) in facts.sorted(by: { $0.key < $1.key }) where !value.isEmpty {
+      let option = String(key[(key.lastIndex(of: ".").map(key.index(after:)) ?? key.startIndex)...])
+      guard GoldenFacts.options.contains(option), !options.says(option),
+        option != "chain" || options.cells == nil,
+        contents.metadata[key] ?? contents.metadata[option] == nil,
+        GoldenFacts.fits(option, value, contents.tensors)
+      else { continue }
+      if let fault = GoldenFacts.fault(option, value) {
+        throw CheckpointError(.metadataInvalid, file: file, "\(key) is \"\(value)\", \(fault)")
+      }
+      told.append(Told(option: key, value: value, source: file))
+    }
+    for fact in told { contents.metadata[fact.option] = fact.value }
   }
 
   /// Takes goldens over, with the paths that their modules have now.
@@ -153,9 +197,21 @@ struct ConversionPlan {
 
   /// Converts the floating-point tensors of the state dict.
   mutating func convert(to dtype: DType) throws(CheckpointError) {
+    var isNarrowed = false
     contents.tensors = try contents.tensors.map { tensor throws(CheckpointError) in
-      guard try tensor.readableDType().isFloatingPoint else { return tensor }
+      let own = try tensor.readableDType()
+      guard own.isFloatingPoint, own != dtype else { return tensor }
+      isNarrowed = isNarrowed || !dtype.holds(own)
+      if !dtype.holds(own) {
+        let count = try TensorStatistics.overflowing(tensor, in: dtype)
+        if count > 0 { overflowed.append(Overflow(name: tensor.name, values: count)) }
+      }
       return try tensor.converted(to: dtype)
+    }
+    if isNarrowed, !contents.goldens.isEmpty {
+      notes.append(
+        "the goldens were recorded before the weights were narrowed to \(dtype.rawValue): verify may "
+          + "fail")
     }
   }
 

@@ -59,23 +59,31 @@ struct ConversionReport: Encodable {
   var dropped: [String]
   /// Expressions of the command line that no name matched.
   var unmatched: [String]
+  /// Parameters among what is left over in a form that only PyTorch can use.
+  var disguised: [DisguiseReport]
+  /// What the golden's file says of the model.
+  var told: [ConversionPlan.Told]
+  /// Tensors with finite values that became infinite.
+  var overflowed: [ConversionPlan.Overflow]
+  /// What is to be known of the output.
+  var notes: [String]
 
   enum CodingKeys: String, CodingKey {
     case input, output, from, to, key, modules, taken, renamed, folded, unfolded, assumed, missing
     case unexpected, nearest, mismatched
     case leftOver = "left_over"
-    case ignored, dropped, unmatched
+    case ignored, dropped, unmatched, disguised, told, overflowed, notes
   }
 
   init(
-    input: String, output: String, from: String, to: String, _ plan: ConversionPlan,
-    dropped: [String]
+    input: String, output: String, from: String, to target: any CheckpointFormat,
+    _ plan: ConversionPlan
   ) {
     self.input = input
     self.output = output
     self.from = from
-    self.to = to
-    self.dropped = dropped
+    to = target.name
+    dropped = target.dropped(from: plan.contents)
     key = plan.key
     let mapping = plan.mapping
     modules = mapping?.moduleReports ?? []
@@ -91,6 +99,10 @@ struct ConversionReport: Encodable {
     leftOver = mapping?.leftOver ?? []
     ignored = plan.contents.ignored
     unmatched = plan.unmatched
+    disguised = mapping?.disguised.map(DisguiseReport.init) ?? []
+    told = plan.told
+    overflowed = plan.overflowed
+    notes = target.holdsGoldens ? plan.notes : []
   }
 
   /// The report for people.
@@ -112,8 +124,16 @@ struct ConversionReport: Encodable {
     lines += assumed.map {
       "  assumed: \($0.option)=\($0.value) (nothing says it; decide with --set)"
     }
+    lines += told.map {
+      "  told by \($0.source): \($0.option)=\($0.value)".escaped
+    }
     if !leftOver.isEmpty {
       lines.append("  left over, carried along: \(leftOver.joined(separator: ", "))".escaped)
+    }
+    lines += disguised.map { "  not plain, so no part of the model: \($0.reason)".escaped }
+    lines += overflowed.map {
+      "  became infinite: \($0.values) finite \($0.values == 1 ? "value" : "values") of \($0.name)"
+        .escaped
     }
     if !plan.contents.goldens.isEmpty {
       lines.append(
@@ -121,8 +141,20 @@ struct ConversionReport: Encodable {
     }
     lines += ignored.map { "  ignored: \($0)".escaped }
     lines += dropped.map { "  dropped: \($0)".escaped }
+    lines += notes.map { "  note: \($0)".escaped }
     lines += unmatched.map { "  matched nothing: \($0)".escaped }
     return lines.joined(separator: "\n")
+  }
+}
+
+/// A parameter in a form that only PyTorch can use, as JSON.
+struct DisguiseReport: Encodable {
+  var name: String
+  var reason: String
+
+  init(_ disguised: ParameterMapping.Disguised) {
+    name = disguised.name
+    reason = disguised.reason
   }
 }
 

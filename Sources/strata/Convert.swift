@@ -14,8 +14,8 @@ struct Convert: ParsableCommand {
       Options of --set: nonlinearity=tanh|relu, batch_first=true|false, embedding=NAME|none, \
       chain=NAME,NAME|none, cells=separate|stack, head=NAME|none, \
       head_activation=none|sigmoid|tanh|relu|softmax, head_input=all|last|h_n, fold=auto|none. They \
-      say what shapes cannot tell; without them the file's own notes count, and what nothing tells is \
-      assumed and reported. hdf5_layout=flat|nested is how names are written to HDF5, \
+      say what shapes cannot tell; without them the file's own notes count, then those of the file given \
+      with --golden, and what nothing tells is assumed and reported. hdf5_layout=flat|nested is how names are written to HDF5, \
       npz_void2=bf16|refuse what elements of two bytes without a type are in npz and npy files, \
       read and written.
       """)
@@ -45,7 +45,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How tensors are compressed: none or deflate; when left out none, but within one format as they "
+      "How tensors are compressed: none or deflate, which strata, hdf5 and npz files can; when left out none, but within one format as they "
         + "were.", valueName: "none|deflate"),
     transform: { text in
       switch text {
@@ -82,6 +82,11 @@ struct Convert: ParsableCommand {
     guard shardSize == nil || target.canShard else {
       throw ValidationError("--shard-size: a \(target.name) file is always one file")
     }
+    guard compress != .deflate || target.canCompress else {
+      throw ValidationError(
+        "--compress deflate: a \(target.name) file holds tensors as they are; deflated they can be in "
+          + Strata.formats.filter(\.canCompress).map(\.name).joined(separator: ", "))
+    }
     let dtype = try targetDType()
     let source = try sourceFormat()
 
@@ -89,13 +94,13 @@ struct Convert: ParsableCommand {
     let reader = try CheckpointReader(file: input, options, as: source)
     let key: String
     do {
-      key = try reader.contents.key(reading.stateDict)
+      key = try reader.contents.path(of: reading.stateDict)
     } catch {
       throw error.located(file: input)
     }
     var plan = try ConversionPlan(reader.contents, key: key, rules, file: input)
     options.stateDict = .only
-    if let golden { try plan.seal(goldensOf: golden, options) }
+    if let golden { try plan.seal(goldensOf: golden, options, settings.model) }
     try plan.describe(
       settings.model, isUnchanged: rules.isIdentity && reading.set.isEmpty, file: input)
     if let dtype { try plan.convert(to: dtype) }
@@ -112,8 +117,7 @@ struct Convert: ParsableCommand {
       sources: [input] + (golden.map { [$0] } ?? []))
 
     let report = ConversionReport(
-      input: input, output: output, from: reader.format, to: target.name, plan,
-      dropped: target.dropped(from: plan.contents))
+      input: input, output: output, from: reader.format, to: target, plan)
     try Output(self.options).report(report) { report.words(plan) }
   }
 

@@ -10,7 +10,9 @@ struct Diff: ParsableCommand {
       bits are under another name in B alone is renamed. Without --atol and --rtol values must have the \
       same bits. Exit status 1 when they differ.
 
-      --key counts for both files. Option of --set: npz_void2=bf16|refuse, what elements of two bytes \
+      --key counts for each file that has something at that path, or several state dicts; another file \
+      is taken as it is, so that a state dict of a nested file can be compared with a file of its own. \
+      Option of --set: npz_void2=bf16|refuse, what elements of two bytes \
       without a type are in npz and npy files.
       """)
 
@@ -27,11 +29,37 @@ struct Diff: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let choice = try reading.reading()
-    let (first, second) = try (CheckpointReader(file: a, choice), CheckpointReader(file: b, choice))
-    let report = try DifferenceReport(first.tensors, second.tensors, tolerance.given)
+    let (first, second) = try tensors()
+    let report = try DifferenceReport(first, second, tolerance.given)
     try Output(options).report(report) { report.words }
     if !report.equal { throw ExitCode(1) }
+  }
+
+  /// The tensors of both files, of the state dicts that are meant.
+  private func tensors() throws -> ([StoredTensor], [StoredTensor]) {
+    var choice = try reading.reading()
+    guard case .at = choice.stateDict else {
+      return try (
+        CheckpointReader(file: a, choice).tensors, CheckpointReader(file: b, choice).tensors
+      )
+    }
+    let key = choice.stateDict
+    choice.stateDict = .everything
+    let files = try [a, b].map { file throws(CheckpointError) in
+      (file: file, contents: try CheckpointReader(file: file, choice).contents)
+    }
+    // Where neither has anything there, the first one says so.
+    let isKnown = files.contains { (try? $0.contents.choosing(key)) != nil }
+    let chosen = try files.map { file, contents throws(CheckpointError) in
+      do throws(CheckpointError) {
+        let isMeant =
+          !isKnown || contents.stateDicts.count > 1 || (try? contents.choosing(key)) != nil
+        return try contents.choosing(isMeant ? key : .only).tensors
+      } catch {
+        throw error.located(file: file)
+      }
+    }
+    return (chosen[0], chosen[1])
   }
 }
 

@@ -6,7 +6,8 @@ struct InputOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Take the tensors below this path of a nested checkpoint, state_dict or a.b.c; '' for the whole "
-        + "file. When left out, the only state dict that there is.", valueName: "path"))
+        + "file. When left out, the only state dict that there is, or the only one with weights of a recurrent "
+        + "module.", valueName: "path"))
   var key: String?
 
   @Option(
@@ -44,22 +45,6 @@ extension CheckpointReader {
   }
 }
 
-extension CheckpointContents {
-  /// Where the state dict stands that is meant: the path that was given, or the only one that there is;
-  /// empty for the whole file.
-  /// - Throws: `ambiguousModel` when there are several, with their sizes.
-  func key(_ choice: ReadOptions.StateDictChoice) throws(CheckpointError) -> String {
-    switch choice {
-    case .everything: return ""
-    case .at(let path): return path.hasSuffix(".") ? String(path.dropLast()) : path
-    case .only:
-      guard stateDicts.count > 1 else { return stateDicts.first?.path ?? "" }
-      _ = try choosing(choice)
-      return ""
-    }
-  }
-}
-
 /// A format that recognises everything: the user said so.
 private struct ForcedFormat: CheckpointFormat {
   let base: any CheckpointFormat
@@ -67,6 +52,7 @@ private struct ForcedFormat: CheckpointFormat {
   var name: String { base.name }
   var fileExtensions: [String] { base.fileExtensions }
   var canShard: Bool { base.canShard }
+  var canCompress: Bool { base.canCompress }
 
   func recognizes(_ source: ByteSource) -> Bool { true }
 

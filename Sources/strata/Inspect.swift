@@ -9,7 +9,8 @@ struct Inspect: ParsableCommand {
       Every checksum of a .strata file is checked, and of other files up to 64 MiB; of larger ones, \
       which may be of any size, only what tells their contents is read. --stats reads everything.
 
-      A file with several state dicts is shown whole, each name with its path, unless --key chooses one. \
+      A file in which several state dicts may be meant is shown whole, each name with its path, unless \
+      --key chooses one. \
       Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
       npy files.
       """)
@@ -41,6 +42,22 @@ struct Inspect: ParsableCommand {
       throw error.located(file: file)
     }
     try Output(options).report(report) { report.words }
+  }
+}
+
+extension ParameterMapping {
+  /// The modules; the recurrent ones alone where it is not clear what belongs to them.
+  fileprivate static func modules(of contents: CheckpointContents) -> [ModuleReport] {
+    (try? ParameterMapping(of: contents))?.moduleReports ?? stacks(of: contents)
+  }
+
+  /// The recurrent modules alone, without what stands before and behind them.
+  fileprivate static func stacks(of contents: CheckpointContents) -> [ModuleReport] {
+    var options = ModelOptions()
+    options.head = "none"
+    options.embedding = "none"
+    let mapping = try? ParameterMapping(of: contents, options: options)
+    return mapping?.moduleReports ?? []
   }
 }
 
@@ -83,13 +100,16 @@ struct InspectionReport: Encodable {
   var folded: [String] = []
   /// The tensors outside every module.
   var leftOver: [String] = []
+  /// Parameters outside of the recurrent modules in a form that only PyTorch can use.
+  var disguised: [DisguiseReport] = []
   /// The number of values in the state dict.
   var parameters: Int
   /// The size of the file.
   var bytes: Int
   var metadata: [String: String]
   var ignored: [String]
-  /// Why no modules are listed, when the tensors contradict each other.
+  /// Why no modules are listed, or recurrent ones alone, when the tensors contradict each other or leave
+  /// open what belongs to them.
   var fault: String?
 
   /// How many state dicts are looked into.
@@ -100,7 +120,7 @@ struct InspectionReport: Encodable {
     case stateDicts = "state_dicts"
     case tensors, goldens, modules, folded
     case leftOver = "left_over"
-    case parameters, bytes, metadata, ignored, fault
+    case disguised, parameters, bytes, metadata, ignored, fault
   }
 
   /// Looks at the state dict that is chosen, at the only one, or at everything where there are several.
@@ -108,15 +128,16 @@ struct InspectionReport: Encodable {
     _ reader: CheckpointReader, _ choice: ReadOptions.StateDictChoice, stats: Bool
   ) throws(CheckpointError) {
     let all = reader.contents
-    let isUnclear = choice == .only && all.stateDicts.count > 1
-    key = isUnclear ? "" : try all.key(choice)
+    let only = try? all.path(of: .only)
+    let isUnclear = choice == .only && only == nil
+    key = isUnclear ? "" : try all.path(of: choice)
     let contents = try all.choosing(key.isEmpty ? .everything : .at(key))
     stateDicts = all.stateDicts.enumerated().map { index, place in
       // Nobody has hundreds; a hostile file may.
       let inside = index < Self.shownStateDicts ? try? all.choosing(.at(place.path)) : nil
       return StateDictEntry(
         key: place.path, tensors: place.tensorCount, bytes: place.byteCount,
-        modules: inside.flatMap { try? ParameterMapping(of: $0) }?.moduleReports ?? [])
+        modules: inside.map { ParameterMapping.modules(of: $0) } ?? [])
     }
     func entries(_ tensors: [StoredTensor]) throws(CheckpointError) -> [Entry] {
       try tensors.map { tensor throws(CheckpointError) in
@@ -138,11 +159,14 @@ struct InspectionReport: Encodable {
       let mapping = try ParameterMapping(of: contents)
       folded = mapping.folded.map(\.description)
       leftOver = mapping.leftOver
+      disguised = mapping.disguised.map(DisguiseReport.init)
       try mapping.requireComplete()
       modules = mapping.moduleReports
     } catch {
-      // What the file holds is shown all the same.
+      // What the file holds is shown all the same, and which modules it has also where it is not clear
+      // what stands before and behind them.
       fault = error.description
+      if error.code == .ambiguousModel { modules = ParameterMapping.stacks(of: contents) }
     }
   }
 
@@ -187,12 +211,17 @@ struct InspectionReport: Encodable {
       lines.append("several state dicts: --key chooses one")
     } else {
       if !key.isEmpty { lines.append("state dict: \(key)".escaped) }
-      lines.append(architecture.isEmpty ? "no recurrent module was recognised" : architecture)
+      if !architecture.isEmpty {
+        lines.append(architecture)
+      } else if fault == nil {
+        lines.append("no recurrent module was recognised")
+      }
     }
     lines += folded.map { "folded by convert: \($0)".escaped }
     if !leftOver.isEmpty, !modules.isEmpty {
       lines.append("left over: \(leftOver.joined(separator: ", "))".escaped)
     }
+    if !modules.isEmpty { lines += disguised.map { "not plain: \($0.reason)".escaped } }
     if let fault { lines.append("fault: \(fault)") }
     lines.append("\(parameters) parameters, \(bytes.byteText), format \(format)")
     lines += metadata.sorted { $0.key < $1.key }.map { key, value in

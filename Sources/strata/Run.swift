@@ -10,7 +10,7 @@ struct Run: ParsableCommand {
       gets output, h_n, c_n of an LSTM, and y of a model with a head; with --all-layers also output_l0, \
       c_l0, gates_l0 and so on.
 
-      Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
+      --key counts for the model alone. Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
       npy files.
       """)
 

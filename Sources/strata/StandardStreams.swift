@@ -52,10 +52,14 @@ private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -
 
 /// What happens on a signal to stop: files that are half written are removed, and the status is the one
 /// that shells expect, 130 for an interrupt and 143 for a termination.
+///
+/// The signal for a file that grows past the limit of the process is ignored: the write fails instead,
+/// as on a full disk, and leaves nothing behind.
 enum StopSignals {
   nonisolated(unsafe) private static var sources: [any DispatchSourceSignal] = []
 
   static func handle() {
+    signal(SIGXFSZ, SIG_IGN)
     unsafe sources = [SIGINT, SIGTERM, SIGHUP].map { number in
       // The default action must not come first.
       signal(number, SIG_IGN)

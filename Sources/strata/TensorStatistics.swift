@@ -20,6 +20,27 @@ struct TensorStatistics: Encodable {
     case infinite = "inf"
   }
 
+  /// How many finite values of a tensor are infinite in another floating-point dtype.
+  /// - Throws: what reading it throws.
+  static func overflowing(
+    _ tensor: StoredTensor, in dtype: DType
+  ) throws(CheckpointError) -> Int {
+    let infinite = try infinite(in: tensor.converted(to: dtype))
+    return infinite == 0 ? 0 : try infinite - Self.infinite(in: tensor)
+  }
+
+  private static func infinite(in tensor: StoredTensor) throws(CheckpointError) -> Int {
+    let dtype = try tensor.readableDType()
+    var count = 0
+    try tensor.forEachPiece { piece throws(CheckpointError) in
+      let values = try Tensor(
+        dtype: dtype, shape: try Shape([piece.count / dtype.size]), bytes: piece
+      ).doubles()
+      for value in values where value.isInfinite { count += 1 }
+    }
+    return count
+  }
+
   /// Reads the tensor.
   /// - Throws: what reading it throws.
   init(_ tensor: StoredTensor) throws(CheckpointError) {

@@ -13,7 +13,7 @@ struct Verify: ParsableCommand {
 
       Exit status 1 when a tensor is outside the tolerance, 2 when the golden does not fit the model.
 
-      Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
+      --key counts for the model alone. Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
       npy files.
       """)
 

@@ -7,12 +7,13 @@ import Testing
 @Suite struct TorchTreeTests {
   private let heap = PickleHeap()
 
-  private func tensor() -> PickleValue {
+  private func tensor(size: [Int] = [1]) -> PickleValue {
     let storage = TorchStorage(key: "0", type: TorchDType.ofStorage("FloatStorage"), count: 1)
     return heap.add(
       .tensor(
         TorchTensor(
-          type: storage.type, size: [1], elements: .strided(storage, offset: 0, strides: [1]))))
+          type: storage.type, size: size,
+          elements: .strided(storage, offset: 0, strides: size.map { _ in 1 }))))
   }
 
   private func text(_ text: String) -> PickleValue { heap.add(.text(text)) }
@@ -81,6 +82,18 @@ import Testing
       tree.ignored == [
         "epoch: int", "1 value below optimizers", "args: argparse.Namespace, with pathlib.P",
       ])
+  }
+
+  @Test func singleNumbersMakeNoStateDict() throws {
+    let number = tensor(size: [])
+    let tree = try tree(
+      dictionary([
+        "state_dict": dictionary(["w": tensor(), "num_batches_tracked": number]),
+        "metrics": dictionary(["loss": number, "best": number]),
+        "callbacks": dictionary(["a.ckpt": dictionary(["score": number])]),
+      ]))
+    #expect(tree.stateDicts.map(\.path) == ["state_dict"])
+    #expect(tree.tensors.count == 5)
   }
 
   @Test func modulesGiveWhatTheirStateDictGives() throws {

@@ -46,7 +46,10 @@ import Testing
         "input", "output", "from", "to", "taken", "renamed", "folded", "assumed", "missing",
         "unexpected", "mismatched", "left_over", "ignored", "dropped",
       ],
-      addedKeys: ["key", "modules", "unfolded", "nearest", "unmatched"],
+      addedKeys: [
+        "key", "modules", "unfolded", "nearest", "unmatched", "disguised", "told", "overflowed",
+        "notes",
+      ],
       entryKeys: [
         "renamed": ["from", "to"], "assumed": ["option", "value"],
         "modules": ["name", "type", "inputs", "options", "tensors"],
@@ -57,7 +60,7 @@ import Testing
       call: ["inspect", "model.h5", "--stats"],
       keys: ["format", "tensors", "modules", "parameters", "bytes", "metadata"],
       // `fault` too, where the tensors contradict each other.
-      addedKeys: ["goldens", "ignored", "key", "state_dicts", "folded", "left_over"],
+      addedKeys: ["goldens", "ignored", "key", "state_dicts", "folded", "left_over", "disguised"],
       entryKeys: ["tensors": ["name", "dtype", "shape", "bytes", "encoding", "stats"]]),
     Command(
       name: "verify", arguments: "<model> [<golden>]",

@@ -310,6 +310,59 @@ import Testing
     }
     try bench.fail(
       "convert", "a.strata", "x.strata", "--compress", "zip", code: "usage", status: 64)
+    // Where nothing is ever compressed, to ask for it is wrong; to ask for nothing is not.
+    for name in ["x.pt", "x.safetensors"] {
+      let fault = try bench.fail(
+        "convert", "a.strata", name, "--compress", "deflate", code: "usage", status: 64)
+      #expect(fault.line.contains("--compress deflate"), "\(fault.line)")
+      try bench.succeed("convert", "a.strata", name, "--compress", "none")
+    }
+    try bench.succeed("convert", "a.strata", "d.npz", "--compress", "deflate")
+    #expect(try bench.directory.read("d.npz").count < 30_000)
+  }
+
+  @Test("Values that become infinite are counted and told")
+  func overflow() throws {
+    let large = Tensor([1, 1e30, -1e30, .infinity, .nan, 65504, 65520] as [Float], shape: [7])
+    let wide = Tensor([1e300, 1] as [Double], shape: [2])
+    try bench.write(
+      Checkpoint.stack(prefix: "rnn.").adding(large, "large").adding(wide, "wide"), to: "a.h5")
+    for (dtype, expected) in [
+      ("F16", ["large": 3, "wide": 1]), ("BF16", ["wide": 1]), ("F32", ["wide": 1]), ("F64", [:]),
+    ] as [(String, [String: Int])] {
+      let report = try bench.json("convert", "a.h5", "o.strata", "--force", "--dtype", dtype)
+      var found: [String: Int] = [:]
+      for entry in try #require(report["overflowed"] as? [[String: Any]]) {
+        found[try #require(entry["name"] as? String)] = entry["values"] as? Int
+      }
+      #expect(found == expected, "\(dtype)")
+    }
+    let words = try bench.succeed("convert", "a.h5", "p.strata", "--dtype", "F16").output
+    #expect(words.contains("\n  became infinite: 3 finite values of large\n"), "\(words)")
+    #expect(words.contains("\n  became infinite: 1 finite value of wide\n"), "\(words)")
+  }
+
+  @Test("Goldens of weights that are narrowed afterwards may fail, which is told")
+  func goldensOfWiderWeights() throws {
+    try bench.take("lstm-state")
+    let note = "the goldens were recorded before the weights were narrowed to BF16: verify may fail"
+    let words = try bench.succeed(
+      "convert", "model.h5", "a.strata", "--golden", "golden.h5", "--dtype", "BF16"
+    ).output
+    #expect(words.contains("\n  note: \(note)"), "\(words)")
+    try bench.succeed("convert", "model.h5", "b.strata", "--golden", "golden.h5")
+    let report = try bench.json("convert", "b.strata", "c.strata", "--dtype", "BF16")
+    #expect(report["notes"] as? [String] == [note])
+    // Widened, without goldens, or where no golden is kept, there is nothing to tell.
+    for arguments in [
+      ["b.strata", "d.strata", "--dtype", "F64"], ["model.h5", "e.strata", "--dtype", "BF16"],
+      ["b.strata", "f.safetensors", "--dtype", "BF16"],
+      ["c.strata", "g.strata", "--dtype", "BF16"],
+    ] {
+      let result = try Tool.run(["convert", "--json"] + arguments, in: bench.directory)
+      #expect(result.status == 0, "\(result)")
+      #expect(try result.object()["notes"] as? [String] == [], "\(arguments)")
+    }
   }
 
   @Test func rejectNonfinite() throws {
@@ -363,14 +416,14 @@ import Testing
       Set(report.keys) == [
         "input", "output", "from", "to", "key", "modules", "taken", "renamed", "folded", "unfolded",
         "assumed", "missing", "unexpected", "nearest", "mismatched", "left_over", "ignored",
-        "dropped", "unmatched",
+        "dropped", "unmatched", "disguised", "told", "overflowed", "notes",
       ])
     #expect(report["input"] as? String == "model.h5")
     #expect(report["output"] as? String == "o.strata")
     #expect((report["taken"] as? [String])?.count == 6)
     for key in [
       "folded", "unfolded", "assumed", "missing", "unexpected", "mismatched", "left_over",
-      "ignored", "dropped", "unmatched",
+      "ignored", "dropped", "unmatched", "disguised", "told", "overflowed", "notes",
     ] {
       #expect((report[key] as? [Any])?.isEmpty == true, "\(key)")
     }

@@ -28,8 +28,8 @@ import Testing
     let report = try bench.json("inspect", "model.h5")
     #expect(
       Set(report.keys).subtracting(["goldens", "ignored", "fault"]) == [
-        "format", "key", "state_dicts", "tensors", "modules", "folded", "left_over", "parameters",
-        "bytes", "metadata",
+        "format", "key", "state_dicts", "tensors", "modules", "folded", "left_over", "disguised",
+        "parameters", "bytes", "metadata",
       ])
     #expect(report["format"] as? String == "hdf5")
     #expect(report["parameters"] as? Int == 230)

@@ -29,6 +29,28 @@ import Testing
     #expect(try bench.read("a.strata").stateDict.names.first == "rnn.weight_ih_l0")
   }
 
+  @Test("Of several the only one with recurrent weights is found alone, and told")
+  func recurrentAmongSeveral() throws {
+    let report = try bench.json("convert", torch("beside.ckpt"), "a.strata")
+    #expect(report["key"] as? String == "state_dict")
+    #expect((report["ignored"] as? [String])?.contains("8 tensors beside state_dict") == true)
+    let words = try bench.succeed("convert", torch("beside.ckpt"), "b.strata").output
+    #expect(words.contains("\n  state dict: taken from state_dict (10 tensors)\n"), "\(words)")
+    let shown = try bench.json("inspect", torch("beside.ckpt"))
+    #expect(shown["key"] as? String == "state_dict")
+    #expect((shown["modules"] as? [Any])?.count == 2)
+    // Single numbers are no state dict, tables of others are.
+    #expect(
+      (shown["state_dicts"] as? [[String: Any]])?.compactMap { $0["key"] as? String } == [
+        "state_dict", "scaler", "hyper_parameters", "random_states_0",
+      ])
+    try bench.succeed("verify", torch("beside.ckpt"), torch("beside.golden.npz"))
+    try bench.succeed("bench", torch("beside.ckpt"))
+    // What stands beside is still to be had.
+    try bench.succeed("convert", torch("beside.ckpt"), "c.npz", "--key", "scaler")
+    try bench.succeed("convert", torch("beside.ckpt"), "d.npz", "--key", "metrics")
+  }
+
   @Test("Deep keys join with dots")
   func deep() throws {
     let report = try bench.json("convert", torch("deep.pt"), "a.strata")
@@ -79,6 +101,25 @@ import Testing
     #expect(try bench.json("diff", "model.strata", "model.strata")["equal"] as? Bool == true)
     let result = try bench.strata("diff", "model.strata", "ema.strata")
     #expect(result.status == 1)
+  }
+
+  @Test("diff compares a state dict of a nested file with a file of its own")
+  func diffWithFlat() throws {
+    let nested = torch("averages.pt")
+    try bench.succeed("convert", nested, "ema.strata", "--key", "ema")
+    for files in [[nested, "ema.strata"], ["ema.strata", nested]] {
+      let report = try bench.json("diff", files[0], files[1], "--key", "ema")
+      #expect(report["equal"] as? Bool == true)
+      #expect(try bench.strata("diff", files[0], files[1], "--key", "model").status == 1)
+      // A key that is nowhere, one that is in the flat file alone, and none.
+      for key in ["absent", "rnn"] {
+        let fault = try bench.fail(
+          "diff", files[0], files[1], "--key", key, code: "parameterMissing")
+        #expect(fault.line.contains(key == "rnn" ? "averages.pt" : files[0]), "\(fault.line)")
+      }
+      try bench.fail("diff", files[0], files[1], code: "ambiguousModel")
+    }
+    try bench.fail("diff", "ema.strata", "ema.strata", "--key", "ema", code: "parameterMissing")
   }
 
   @Test("inspect shows a file with several whole, and what each is")

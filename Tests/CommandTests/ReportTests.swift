@@ -61,6 +61,60 @@ import Testing
     #expect(Set(nearest.keys) == ["rnn.weigth_hh_l0", "rnn.extra"])
   }
 
+  @Test("So do those that are listed behind the first one")
+  func nearestOfOthers() throws {
+    let one = Tensor([1] as [Float], shape: [1])
+    let checkpoint = Checkpoint.stack(prefix: "rnn.").adding(one, "rnn.extra").adding(
+      one, "rnn.weight_hx_l0")
+    try bench.write(checkpoint, to: "a.h5")
+    let fault = try bench.fail("convert", "a.h5", "a.strata", code: "parameterUnexpected")
+    #expect(
+      fault.line.hasSuffix(
+        "also rnn.weight_hx_l0 (parameterUnexpected, the nearest is rnn.weight_hh_l0)"),
+      "\(fault.line)")
+  }
+
+  @Test("A head that only PyTorch makes plain is told, by inspect as well")
+  func disguisedHead() throws {
+    var checkpoint = Checkpoint.stack(prefix: "0.")
+    for (name, shape) in [
+      ("1.bias", [2]), ("1.parametrizations.weight.original", [2, 5]),
+      ("1.parametrizations.weight.0._u", [2]), ("1.parametrizations.weight.0._v", [5]),
+    ] as [(String, Shape)] {
+      checkpoint.stateDict[name] = Tensor(
+        [Float](repeating: 1, count: shape.elementCount), shape: shape)
+    }
+    try bench.write(checkpoint, to: "a.h5")
+    let way = "torch.nn.utils.parametrize.remove_parametrizations"
+    for report in [
+      try bench.json("convert", "a.h5", "a.strata"), try bench.json("inspect", "a.h5"),
+    ] {
+      let disguised = try #require(report["disguised"] as? [[String: String]])
+      #expect(disguised.map { $0["name"] } == ["1.weight"])
+      #expect(disguised.first?["reason"]?.contains(way) == true)
+      #expect((report["left_over"] as? [String])?.count == 4)
+    }
+    let words = try bench.succeed("convert", "a.h5", "b.strata").output
+    #expect(
+      words.contains("\n  not plain, so no part of the model: 1.weight is kept by spectral_norm: "))
+    #expect(try bench.succeed("inspect", "a.h5").output.contains(way))
+    let fault = try bench.fail("bench", "a.strata", code: "parameterUnexpected")
+    #expect(fault.line.contains(way), "\(fault.line)")
+  }
+
+  @Test("inspect lists the recurrent modules where it is unclear what belongs to them")
+  func unclear() throws {
+    try bench.write(
+      Checkpoint.stack(prefix: "rnn.").adding(linear: "policy", 2, 5).adding(linear: "value", 2, 5),
+      to: "a.h5")
+    let report = try bench.json("inspect", "a.h5")
+    #expect(
+      (report["modules"] as? [[String: Any]])?.compactMap { $0["name"] as? String } == ["rnn"])
+    #expect((report["fault"] as? String)?.contains("--set head=policy") == true)
+    let words = try bench.succeed("inspect", "a.h5").output
+    #expect(words.contains("\nrnn: LSTM(3, 5)\nfault: "), "\(words)")
+  }
+
   @Test("Wrappers go wherever torch puts them, and a module called module stays")
   func wrappers() throws {
     for (source, target) in [

@@ -54,7 +54,10 @@ struct ExportedArchive {
         contents.stateDicts.append(
           NestedStateDict(
             path: model, tensorCount: tensors.count,
-            byteCount: tensors.reduce(0) { $0 + $1.storedByteCount }))
+            byteCount: tensors.reduce(0) { $0 + $1.storedByteCount },
+            holdsRecurrentWeights: tensors.contains {
+              NestedStateDict.isRecurrentWeight($0.name)
+            }))
       }
     }
     return contents

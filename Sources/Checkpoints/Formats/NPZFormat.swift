@@ -17,6 +17,9 @@ public struct NPZFormat: CheckpointFormat {
   /// `npz`.
   public var fileExtensions: [String] { ["npz"] }
 
+  /// Tensors can be deflated, each by itself.
+  public var canCompress: Bool { true }
+
   /// The format has no place for goldens.
   public var holdsGoldens: Bool { false }
 

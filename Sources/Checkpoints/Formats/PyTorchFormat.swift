@@ -94,7 +94,10 @@ public struct PyTorchFormat: CheckpointFormat {
         $0 + $1.shape.elementCount * ($1.dtype?.size ?? 0)
       }
       return NestedStateDict(
-        path: found.path, tensorCount: found.tensors.count, byteCount: bytes)
+        path: found.path, tensorCount: found.tensors.count, byteCount: bytes,
+        holdsRecurrentWeights: contents.tensors[found.tensors].contains {
+          NestedStateDict.isRecurrentWeight($0.name)
+        })
     }
     return contents
   }

@@ -21,6 +21,9 @@ public struct StrataFormat: CheckpointFormat {
     return start.count > 7 && Array(start[1..<7]) == Array(Magic.bytes[1..<7])
   }
 
+  /// Tensors can be deflated, each by itself.
+  public var canCompress: Bool { true }
+
   /// The format holds everything.
   public func dropped(from contents: CheckpointContents) -> [String] { [] }
 

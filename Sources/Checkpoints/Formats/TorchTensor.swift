@@ -63,6 +63,11 @@ final class TorchTensor: Sendable {
     self.isNegated = isNegated
   }
 
+  /// Whether it is a single number, without dimensions.
+  var isNumber: Bool {
+    if case .strided = elements { size.isEmpty } else { false }
+  }
+
   /// What stands for the weights that an object of torch's own libraries has packed.
   static func packed(in type: PickleGlobal) -> TorchTensor {
     let name = type.description.replacing("__torch__.", with: "")

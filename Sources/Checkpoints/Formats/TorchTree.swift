@@ -137,18 +137,18 @@ struct TorchTree {
   /// Whether a mapping is one of names to tensors.
   ///
   /// What a module adds to its own, and parameters that
-  /// are None, do not count against it.
+  /// are None, do not count against it. Single numbers alone, as metrics are, make none.
   private func isStateDict(_ keys: [String?], _ values: [PickleValue]) -> Bool {
-    var holdsTensor = false
+    var holdsTensors = false
     for (key, value) in zip(keys, values) {
       guard let key else { return false }
-      if heap.tensor(value) != nil {
-        holdsTensor = true
+      if let tensor = heap.tensor(value) {
+        holdsTensors = holdsTensors || !tensor.isNumber
       } else if value != .none, !key.hasSuffix("_extra_state") {
         return false
       }
     }
-    return holdsTensor
+    return holdsTensors
   }
 
   // MARK: Objects
