@@ -50,7 +50,7 @@ public struct PyTorchFormat: CheckpointFormat {
     init?(of source: ByteSource) throws(CheckpointError) {
       let start = try source.prefix(TarHeader.size).array
       if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
-        guard !PyTorchFormat.beginsWithArray(start) else { return nil }
+        guard try !NPZFormat().recognizes(source) else { return nil }
         self = .zip
       } else if start.count > 2, start[0] == PickleOpcode.proto.rawValue, (2...5).contains(start[1])
       {
@@ -61,13 +61,6 @@ public struct PyTorchFormat: CheckpointFormat {
         return nil
       }
     }
-  }
-
-  /// Whether the first entry of a zip archive, of which these are the first bytes, is a NumPy array.
-  private static func beginsWithArray(_ start: [UInt8]) -> Bool {
-    guard start.count > 30 else { return false }
-    let length = Int(start[26]) | Int(start[27]) << 8
-    return start[30...].prefix(length).suffix(4).elementsEqual(".npy".utf8)
   }
 
   /// Whether a zip archive's end record stands at the end.
