@@ -148,8 +148,12 @@ import Testing
   @Test func namesAreCheckedWhenTheyAreJoined() throws {
     let twice = dictionary(["a.b": tensor(), "a": dictionary(["b": tensor()])])
     #expect(code { () throws(CheckpointError) in try tree(twice) } == .duplicateName)
-    let empty = dictionary(["a": dictionary(["": tensor()])])
-    #expect(code { () throws(CheckpointError) in try tree(empty) } == .badName)
+    for empty in [dictionary(["": tensor()]), dictionary(["a": dictionary(["": tensor()])])] {
+      #expect(code { () throws(CheckpointError) in try tree(empty) } == .badName)
+    }
+    // Dots in a key are a part of the name, wherever they stand.
+    let dots = dictionary(["a": dictionary([".": tensor(), "b.": tensor()]), ".": tensor()])
+    #expect(try tree(dots).tensors.map(\.name) == ["a..", "a.b.", "."])
     let nul = dictionary(["a\u{0}": tensor()])
     #expect(code { () throws(CheckpointError) in try tree(nul) } == .badName)
     // Two spellings of one accent are two keys for Python, and one name here.

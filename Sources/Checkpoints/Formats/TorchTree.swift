@@ -30,13 +30,15 @@ struct TorchTree {
     /// The first name of the path.
     var top = ""
     var depth = 0
+    /// Whether the last key is empty.
+    var isUnnamed = true
     /// Whether it stands below the state of an optimiser, whose mappings are no state dicts.
     var isOptimizer = false
 
     func child(_ name: String, isOptimizer: Bool = false) -> Place {
       Place(
         path: depth == 0 ? name : "\(path).\(name)", top: depth == 0 ? name : top, depth: depth + 1,
-        isOptimizer: self.isOptimizer || isOptimizer)
+        isUnnamed: name.isEmpty, isOptimizer: self.isOptimizer || isOptimizer)
     }
   }
 
@@ -206,9 +208,9 @@ struct TorchTree {
   // MARK: Names and notes
 
   private mutating func add(_ tensor: TorchTensor, at place: Place) throws(CheckpointError) {
-    guard !place.path.isEmpty, !place.path.hasSuffix("."), !place.path.utf8.contains(0) else {
+    guard !place.isUnnamed, !place.path.utf8.contains(0) else {
       throw CheckpointError(
-        .badName, tensor: place.path, "the name of a tensor is empty or holds a NUL")
+        .badName, tensor: place.path, "the key of a tensor is empty, or its name holds a NUL")
     }
     tensors.append((place.path, tensor))
   }
