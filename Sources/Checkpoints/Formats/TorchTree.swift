@@ -158,7 +158,7 @@ struct TorchTree {
   private mutating func visit(
     _ record: PickleRecord, _ value: PickleValue, at place: Place
   ) throws(CheckpointError) {
-    if record.type.isPacked { return try add(.packed(in: record.type), at: place) }
+    if record.type.isPacked { return try add(.packed(in: record.packedType(in: heap)), at: place) }
     if let module = TorchModule(record, in: heap) {
       let first = tensors.count
       try visit(module, value, at: place)
