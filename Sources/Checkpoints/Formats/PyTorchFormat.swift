@@ -1,5 +1,8 @@
 /// The files of PyTorch: what `torch.save` writes and wrote, TorchScript and `torch.export` archives.
 ///
+/// A checkpoint that Hugging Face's tools spread over several files is opened by its index,
+/// `pytorch_model.bin.index.json`.
+///
 /// Pickles are run by a machine that can only build inert values, so that nothing in a file is ever
 /// executed. The page `Checkpoints.docc/PyTorchFormat.md` tells what is read of which variant.
 public struct PyTorchFormat: CheckpointFormat {
@@ -16,8 +19,15 @@ public struct PyTorchFormat: CheckpointFormat {
   /// A state dict has no place for goldens.
   public var holdsGoldens: Bool { false }
 
-  /// Whether the file is a zip archive but no npz, a pickle, or a tar file with a checkpoint's members.
+  /// Whether the file is a zip archive but no npz, a pickle, a tar file with a checkpoint's members, or
+  /// an index of such files.
   public func recognizes(_ source: ByteSource) throws(CheckpointError) -> Bool {
+    if try Self.isFile(source) { return true }
+    return try ShardIndex.kind(of: source) == .pytorch
+  }
+
+  /// Whether it is a file that can hold tensors itself.
+  static func isFile(_ source: ByteSource) throws(CheckpointError) -> Bool {
     try Container(of: source) != nil
   }
 
@@ -33,6 +43,9 @@ public struct PyTorchFormat: CheckpointFormat {
     case nil:
       guard source.count > 0 else {
         throw CheckpointError(.truncated, offset: 0, "the file is empty")
+      }
+      if try ShardIndex.kind(of: source) != nil {
+        return try ShardIndex(source).contents(source)
       }
       // An archive behind something else is told to be just that.
       if try Self.endsAsArchive(source) { return try openZip(source) }
