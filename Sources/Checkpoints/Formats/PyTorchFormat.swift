@@ -37,6 +37,7 @@ public struct PyTorchFormat: CheckpointFormat {
     _ source: ByteSource, options: ReadOptions
   ) throws(CheckpointError) -> CheckpointContents {
     switch try Container(of: source) {
+    case .distributed: throw Self.distributed
     case .zip: return try openZip(source)
     case .pickle: return try openLegacy(source)
     case .tar: return try openTar(source)
@@ -59,10 +60,15 @@ public struct PyTorchFormat: CheckpointFormat {
     case zip
     case pickle
     case tar
+    /// A part of a checkpoint of torch.distributed, in which archives stand one behind the other.
+    case distributed
 
     init?(of source: ByteSource) throws(CheckpointError) {
       let start = try source.prefix(TarHeader.size).array
-      if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
+      // Nothing in such a file says so but its name.
+      if source.path?.hasSuffix(".distcp") == true {
+        self = .distributed
+      } else if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
         guard try !NPZFormat().recognizes(source) else { return nil }
         self = .zip
       } else if start.count > 2, start[0] == PickleOpcode.proto.rawValue, (2...5).contains(start[1])
@@ -75,6 +81,15 @@ public struct PyTorchFormat: CheckpointFormat {
       }
     }
   }
+
+  /// What to say of a directory that `torch.distributed.checkpoint` wrote, of which either kind of file
+  /// makes no sense alone.
+  static let distributed = CheckpointError(
+    .unsupportedVariant,
+    """
+    a part of a directory of torch.distributed.checkpoint; in Python: \
+    torch.distributed.checkpoint.format_utils.dcp_to_torch_save("the directory", "out.pt")
+    """)
 
   /// Whether a zip archive's end record stands at the end.
   private static func endsAsArchive(_ source: ByteSource) throws(CheckpointError) -> Bool {
