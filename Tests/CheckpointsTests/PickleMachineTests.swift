@@ -118,6 +118,21 @@ import Testing
     #expect(try spelled(instructions) == printed)
   }
 
+  /// Were the list copied whenever it grows, this would be 80 GB.
+  @Test(
+    arguments: [([0x5D], [0x4B, 1, 0x61]), ([0x8F], [0x28, 0x4B, 1, 0x90])] as [([UInt8], [UInt8])])
+  func longListsTakeLinearTime(start: [UInt8], step: [UInt8]) throws {
+    let count = 100_000
+    let steps = [[UInt8]](repeating: step, count: count).joined()
+    let begin = ContinuousClock.now
+    let (value, heap) = try run(start + steps + [0x2E])
+    #expect(ContinuousClock.now - begin < .seconds(20))
+    switch heap[value] {
+    case .list(let elements), .set(let elements): #expect(elements.count == count)
+    default: Issue.record("neither a list nor a set")
+    }
+  }
+
   @Test func unknownClassesAreRecords() throws {
     let call = Self.global("mine", "Thing") + [0x4B, 1, 0x85, 0x52, 0x2E]
     #expect(try spelled(call) == "mine.Thing(1)")

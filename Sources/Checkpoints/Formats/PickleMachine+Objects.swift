@@ -6,8 +6,8 @@ extension PickleMachine {
   /// Appends to the list on top of the stack, or to a record that may be a kind of list.
   mutating func append(_ values: [PickleValue]) throws(CheckpointError) {
     let target = try top()
+    if heap.append(values, toList: target) { return }
     switch heap[target] {
-    case .list: heap.append(values, to: target)
     case .record(let record): record.elements.append(contentsOf: values)
     case let other: throw typeError("APPEND", "a list", other)
     }
@@ -17,8 +17,8 @@ extension PickleMachine {
   mutating func add(_ values: [PickleValue]) throws(CheckpointError) {
     let target = try top()
     for value in values { try checkKey(value) }
+    if heap.add(values, toSet: target) { return }
     switch heap[target] {
-    case .set: heap.append(values, to: target)
     case .record(let record): record.elements.append(contentsOf: values)
     case let other: throw typeError("ADDITEMS", "a set", other)
     }
