@@ -210,6 +210,21 @@ def trace(folder):
                 convert=["--set", "head_activation=none"])
 
 
+@variant
+def frozen(folder):
+    """TorchScript whose weights became constants of the code: of all modules, and of one."""
+    for name, freeze in (("frozen.pt", torch.jit.freeze),
+                         ("frozen-inference.pt", torch.jit.optimize_for_inference)):
+        model = freeze(torch.jit.script(Tagger().eval()))
+        torch.jit.save(model, folder.place(name))
+        without_sources(folder.place(name))
+        folder.refuse(name, "unsupportedVariant", "frozen TorchScript")
+    model = torch.jit.freeze(torch.jit.script(Tagger().eval()), preserved_attrs=["head"])
+    torch.jit.save(model, folder.place("frozen-part.pt"))
+    without_sources(folder.place("frozen-part.pt"))
+    folder.record("frozen-part.pt", torch.jit.load(folder.place("frozen-part.pt")).state_dict())
+
+
 def save_script(folder, name, model, **said):
     path = folder.place(name)
     torch.jit.save(model, path)

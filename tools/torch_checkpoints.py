@@ -4,13 +4,16 @@ import argparse
 import collections
 import datetime
 import io
+import os
+import shutil
+import tempfile
 
 import numpy as np
 import torch
 from torch import nn
 
-from torch_fixture import answer, savable
-from torch_models import Tagger, golden_of
+from torch_fixture import answer, held, load, savable
+from torch_models import Hooked, Tagger, golden_of
 
 VARIANTS = []
 
@@ -173,6 +176,48 @@ def quantised_model(folder):
     quantise = getattr(torch, "quantization", None) or torch.ao.quantization
     model = quantise.quantize_dynamic(Tagger(), {nn.LSTM, nn.Linear}, dtype=torch.qint8)
     folder.save("quantised-model.pt", model.state_dict())
+
+
+@variant
+def quantised_whole(folder):
+    """Quantised models saved whole, whose modules keep their weights in attributes."""
+    quantise = getattr(torch, "quantization", None) or torch.ao.quantization
+    for name, kinds in (("quantised-head.pt", {nn.Linear}),
+                        ("quantised-whole.pt", {nn.LSTM, nn.Linear})):
+        model = quantise.quantize_dynamic(Tagger(), kinds, dtype=torch.qint8)
+        torch.save(model, folder.place(name))
+        folder.record(name, collections.OrderedDict(held(load(folder.place(name)))))
+
+
+@variant
+def hooks(folder):
+    """A model with a bound method as a hook, and an object of a class inside its class."""
+    model = Hooked()
+    folder.save("hooks.pt", {"state_dict": model.state_dict(), "model": model}, key="state_dict",
+                modules={"model.rnn": model.rnn})
+
+
+@variant
+def lazy(folder):
+    """A lazy layer before its first run, which has a hook of its own."""
+    folder.save("lazy.pt", nn.Sequential(nn.LazyLinear(3), nn.GRU(3, 4)))
+
+
+@variant
+def distributed_checkpoint(folder):
+    """The files of a directory of torch.distributed.checkpoint."""
+    import torch.distributed.checkpoint
+    place, back = tempfile.mkdtemp(), os.getcwd()
+    try:
+        os.chdir(place)
+        torch.distributed.checkpoint.save({"model": nn.GRU(3, 4).state_dict()}, checkpoint_id="d")
+        for name in (".metadata", "__0_0.distcp"):
+            shutil.copy(os.path.join("d", name), folder.place("distributed" + name))
+            folder.refuse("distributed" + name, "unsupportedVariant",
+                          "a file of torch.distributed.checkpoint")
+    finally:
+        os.chdir(back)
+        shutil.rmtree(place)
 
 
 @variant

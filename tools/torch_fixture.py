@@ -62,6 +62,8 @@ def answer(name, tensor):
     """What expected.json says of a tensor."""
     if is_packed(tensor):
         return {"name": name, "dtype": "unknown", "refused": "unsupportedVariant"}
+    if type(tensor).__name__.startswith("Uninitialized"):
+        return {"name": name, "dtype": "unknown", "refused": "unsupportedVariant"}
     if getattr(tensor, "is_nested", False):
         return {"name": name, "dtype": dtype_name(tensor), "refused": "unsupportedVariant"}
     said = {"name": name, "shape": list(tensor.shape)}
@@ -83,6 +85,16 @@ def walk(value, path=()):
     if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         return [pair for key, each in enumerate(value) for pair in walk(each, path + (str(key),))]
     return []
+
+
+def held(module, path=""):
+    """Parameters, buffers and packed objects of a module, in the order in which they are read."""
+    found = [(path + name, value) for values in (module._parameters, module._buffers)
+             for name, value in values.items() if value is not None]
+    found += [(path + name, value) for name, value in vars(module).items() if is_packed(value)]
+    for name, child in module._modules.items():
+        found += held(child, path + name + ".")
+    return found
 
 
 def load(path):

@@ -29,6 +29,24 @@ class Wrapper(nn.Module):
         return self.extra(self.module(x)[0])
 
 
+class Hooked(nn.Module):
+    """A GRU with a bound method as a hook; its pickle calls getattr."""
+
+    class Scale(object):
+        """A class inside a class."""
+
+        factor = 0.5
+
+    def __init__(self):
+        super(Hooked, self).__init__()
+        self.rnn = nn.GRU(2, 3)
+        self.scale = self.Scale()
+        self.rnn.register_forward_hook(self.note)
+
+    def note(self, module, given, result):
+        """The hook."""
+
+
 class Recogniser(nn.Module):
     """Several stacks among layers that are not recurrent."""
 

@@ -69,7 +69,9 @@ public struct CheckpointContents: Sendable {
   ) throws(CheckpointError) -> CheckpointContents {
     let path = try path(of: choice)
     guard !path.isEmpty else { return self }
-    let start = path + "."
+    // A dot at the end is a user's, unless a key ends so.
+    let isWhole = !path.hasSuffix(".") || stateDicts.contains { $0.path == path }
+    let start = isWhole ? path + "." : path
     var chosen = self
     chosen.stateDicts = []
     chosen.tensors = tensors.compactMap { $0.removingPrefix(start) }

@@ -114,6 +114,23 @@ struct NPZTests {
     #expect(try CheckpointReader(contentsOf: path).format == "npz")
   }
 
+  @Test("Names as long as any, also of the first array", arguments: [478, 479, 508, 1000, 1024])
+  func longNames(count: Int) throws {
+    let name = String(repeating: "x", count: count)
+    let checkpoint = Checkpoint(stateDict: [name: Tensor([Float(1)], shape: [1])])
+    try checkpoint.write(to: directory.path("x.npz"), format: NPZFormat())
+    let reader = try CheckpointReader(contentsOf: directory.path("x.npz"))
+    #expect(reader.format == "npz")
+    #expect(try StateDict(reading: reader.tensors) == checkpoint.stateDict)
+  }
+
+  @Test("A colon leads nowhere", arguments: ["a:b", "C:", "C:x", "1:/x"])
+  func colons(name: String) throws {
+    let checkpoint = Checkpoint(stateDict: [name: Tensor([Float(1)], shape: [1])])
+    try checkpoint.write(to: directory.path("x.npz"), format: NPZFormat())
+    #expect(try Checkpoint(contentsOf: directory.path("x.npz")) == checkpoint)
+  }
+
   /// A random checkpoint whose names can be those of files.
   private static func randomNamed(seed: UInt64) throws -> Checkpoint {
     let random = try randomCheckpoint(seed: seed)
@@ -162,6 +179,7 @@ struct NPZTests {
     #expect(error?.reason.contains("--set npz_void2=bf16") == true)
     for (names, expected) in [
       (["../x"], CheckpointError.Code.unsafePath), (["/"], .unsafePath), ([""], .badName),
+      (["C:/x"], .unsafePath), ([#"c:\x"#], .unsafePath),
       (["a", "a"], .duplicateName), (["a.npy", "a"], .duplicateName),
       ([String(repeating: "n", count: 1025)], .badName),
     ] {

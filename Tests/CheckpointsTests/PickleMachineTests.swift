@@ -118,6 +118,21 @@ import Testing
     #expect(try spelled(instructions) == printed)
   }
 
+  /// Were the list copied whenever it grows, this would be 80 GB.
+  @Test(
+    arguments: [([0x5D], [0x4B, 1, 0x61]), ([0x8F], [0x28, 0x4B, 1, 0x90])] as [([UInt8], [UInt8])])
+  func longListsTakeLinearTime(start: [UInt8], step: [UInt8]) throws {
+    let count = 100_000
+    let steps = [[UInt8]](repeating: step, count: count).joined()
+    let begin = ContinuousClock.now
+    let (value, heap) = try run(start + steps + [0x2E])
+    #expect(ContinuousClock.now - begin < .seconds(20))
+    switch heap[value] {
+    case .list(let elements), .set(let elements): #expect(elements.count == count)
+    default: Issue.record("neither a list nor a set")
+    }
+  }
+
   @Test func unknownClassesAreRecords() throws {
     let call = Self.global("mine", "Thing") + [0x4B, 1, 0x85, 0x52, 0x2E]
     #expect(try spelled(call) == "mine.Thing(1)")
@@ -183,14 +198,61 @@ import Testing
     #expect(try spelled(Self.global(module, name) + [0x2E]) == "\(module).\(name)")
   }
 
-  @Test func attributesAreReachedInTorchAlone() throws {
-    func call(_ module: String, _ object: String) -> [UInt8] {
-      Self.global("__builtin__", "getattr") + Self.global(module, object) + Self.text("tanh")
-        + [0x86, 0x52, 0x2E]
+  /// `getattr` on what `object` leaves.
+  private static func attribute(_ object: [UInt8], _ name: String) -> [UInt8] {
+    global("__builtin__", "getattr") + object + text(name) + [0x86, 0x52]
+  }
+
+  @Test func attributesAreNamesAlone() throws {
+    let thing = Self.global("mine", "Thing")
+    let object = thing + [0x29, 0x81]
+    for (instructions, printed) in [
+      (Self.attribute(Self.global("torch._C", "_VariableFunctionsClass"), "tanh"), "torch.tanh"),
+      (Self.attribute(thing, "Inner"), "mine.Thing.Inner"),
+      (Self.attribute(object, "hook"), "mine.Thing.hook"),
+      (Self.attribute(object, "__call__"), "mine.Thing.__call__"),
+      (Self.attribute([0x5D], "append"), "builtins.list.append"),
+      (Self.attribute(Self.attribute(object, "child"), "hook"), "mine.Thing.child.hook"),
+      // They are called, and made objects of, as any unknown class.
+      (Self.attribute(object, "hook") + [0x29, 0x52], "mine.Thing.hook()"),
+      (Self.attribute(thing, "Inner") + [0x29, 0x81, 0x7D, 0x62], "mine.Thing.Inner()"),
+    ] {
+      #expect(try spelled(instructions + [0x2E]) == printed)
     }
-    #expect(try spelled(call("torch._C", "_VariableFunctionsClass")) == "torch.tanh")
-    #expect(code(call("mine", "Thing")) == .forbiddenGlobal)
-    #expect(code(call("torch", "Size")) == .forbiddenGlobal)
+  }
+
+  @Test func attributesThatReachEverythingAreRefused() throws {
+    let object = Self.global("mine", "Thing") + [0x29, 0x81]
+    let getattr = Self.global("builtins", "getattr")
+    for instructions in [
+      Self.attribute(Self.global("torch", "Size"), "mro"),
+      Self.attribute(object, "__class__"),
+      Self.attribute(Self.attribute(object, "__init__"), "__globals__"),
+      Self.attribute(Self.global("torch.serialization", "os"), "system"),
+      Self.attribute(Self.global("torch._C", "_VariableFunctions"), "load"),
+      getattr + Self.text("a") + [0x85, 0x52],
+      getattr + object + [0x4B, 1, 0x86, 0x52],
+      getattr + object + Self.text("a") + [0x4E, 0x87, 0x52],
+      getattr + object + Self.text("a") + [0x86, 0x81],
+    ] {
+      #expect(code(instructions + [0x2E]) == .forbiddenGlobal)
+    }
+    let error = #expect(throws: CheckpointError.self) {
+      try run(Self.attribute(Self.global("torch.serialization", "os"), "system") + [0x2E])
+    }
+    #expect(error?.reason.contains("torch.serialization.os.system") == true)
+  }
+
+  /// Each name is longer than the one before.
+  @Test func attributesOfAttributesWithoutEndAreRefused() {
+    let start = Self.global("builtins", "getattr") + [0x71, 0] + Self.text("child") + [0x71, 1]
+    let step: [UInt8] = [0x71, 2, 0x30, 0x68, 0, 0x68, 2, 0x68, 1, 0x86, 0x52]
+    func nested(_ count: Int) -> [UInt8] {
+      start + [0x30, 0x30] + Self.global("mine", "Thing")
+        + [[UInt8]](repeating: step, count: count).joined() + [0x2E]
+    }
+    #expect(code(nested(1000)) == nil)
+    #expect(code(nested(5000)) == .nestingLimit)
   }
 
   @Test func offsetAndNameStandInTheError() throws {

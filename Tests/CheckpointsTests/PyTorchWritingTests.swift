@@ -35,6 +35,14 @@ import Testing
     for entry in archive.entries { #expect(entry.dataOffset.isMultiple(of: 64), "\(entry.name)") }
   }
 
+  @Test(arguments: [".", "a.", "...", ".a", "a..b", "a:b", " "])
+  func oddNamesAreNames(name: String) throws {
+    var checkpoint = Checkpoint(stateDict: StateDict())
+    try checkpoint.stateDict.append(Tensor([Float(1)], shape: [1]), named: name)
+    let reader = try CheckpointReader(contentsOf: write(checkpoint, "odd.pt"))
+    #expect(try StateDict(reading: reader.tensors) == checkpoint.stateDict)
+  }
+
   /// More tensors than one byte numbers, each name its own: the memo holds none of them.
   @Test func manyTensorsAreWritten() throws {
     var checkpoint = Checkpoint(stateDict: StateDict())

@@ -83,6 +83,39 @@ struct ShardsTests {
       code { () throws(CheckpointError) in try CheckpointReader(contentsOf: path) } == expected)
   }
 
+  /// As transformers writes `pytorch_model.bin.index.json`.
+  @Test("Shards of torch.save", arguments: ["bin", "pt", "PTH"])
+  func pytorch(fileExtension: String) throws {
+    let checkpoint = try checkpoint([3, 4, 5])
+    var map: [String] = []
+    for (place, tensor) in checkpoint.contents.tensors.enumerated() {
+      let file = "m-\(place).\(fileExtension)"
+      try CheckpointContents(tensors: [tensor]).write(
+        to: directory.path(file), format: PyTorchFormat())
+      map.append("\"\(tensor.name)\":\"\(file)\"")
+    }
+    let path = try writeIndex(
+      #"{"metadata":{"total_size":12},"weight_map":{"# + map.joined(separator: ",") + "}}",
+      to: "m.bin.index.json")
+    let reader = try CheckpointReader(contentsOf: path)
+    #expect(reader.format == "pytorch")
+    #expect(try StateDict(reading: reader.tensors) == checkpoint.stateDict)
+    for (index, expected) in [
+      (
+        #"{"weight_map":{"t0":"m-0.\#(fileExtension)","t1":"m-0.\#(fileExtension)"}}"#,
+        CheckpointError.Code.parameterMissing
+      ),
+      (#"{"weight_map":{"x":"m-0.\#(fileExtension)"}}"#, .parameterMissing),
+      (#"{"weight_map":{"t0":"gone.\#(fileExtension)"}}"#, .fileNotFound),
+      (#"{"weight_map":{"t0":"../m-0.\#(fileExtension)"}}"#, .unsafePath),
+      (#"{"weight_map":{"t0":"m-0.\#(fileExtension)","#, .headerInvalid),
+    ] {
+      let path = try writeIndex(index, to: "m.bin.index.json")
+      #expect(
+        code { () throws(CheckpointError) in try CheckpointReader(contentsOf: path) } == expected)
+    }
+  }
+
   @Test("An index in memory has no files beside it")
   func memory() {
     let index = Array(#"{"weight_map":{"a":"1"}}"#.utf8)

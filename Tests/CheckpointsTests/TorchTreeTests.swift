@@ -124,6 +124,65 @@ import Testing
       ])
   }
 
+  @Test func weightsThatModulesKeepToThemselvesAreListed() throws {
+    func packed() -> PickleValue {
+      let type = PickleGlobal(module: "torch", name: "ScriptObject")
+      let record = PickleRecord(type: type, arguments: [])
+      let name = text("__torch__.torch.classes.quantized.LinearPackedParamsBase")
+      record.state = heap.add(.tuple([.none, name]))
+      return heap.add(.record(record))
+    }
+    func module(_ module: String) -> PickleValue {
+      record(
+        module, "Linear",
+        [
+          "_modules": dictionary([:]), "scale": .float(1), "_packed_params": packed(),
+          "quantised": heap.add(
+            .tensor(TorchTensor(type: nil, size: [], elements: .unreadable("quantised")))),
+          "bias": tensor(),
+        ])
+    }
+    let own = try tree(module("torch.ao.nn.quantized.modules.linear"))
+    #expect(own.tensors.map(\.name) == ["_packed_params", "quantised"])
+    #expect(
+      own.ignored == ["1 tensors beside the parameters and buffers of their modules: bias"])
+    guard case .unreadable(let reason) = own.tensors[0].tensor.elements else {
+      Issue.record("a packed object was read")
+      return
+    }
+    #expect(reason.contains("torch.classes.quantized.LinearPackedParamsBase"))
+    // In a class of the user's own, a tensor beside the parameters is no weight.
+    #expect(try tree(module("mine.quantized")).tensors.map(\.name) == ["_packed_params"])
+  }
+
+  /// An object that is met again is not walked over again, but nothing below it is lost.
+  @Test func objectsThatAreMetAgainAreToldOnce() throws {
+    let bare = record("numpy", "dtype", ["name": text("f8")])
+    let child = PickleRecord(type: PickleGlobal(module: "mine", name: "Child"), arguments: [])
+    let childValue = heap.add(.record(child))
+    let parent = record("mine", "Parent", ["child": childValue, "w": tensor()])
+    child.state = dictionary(["parent": parent])
+    let scalars = (0..<3).map { _ in
+      heap.add(
+        .record(
+          PickleRecord(
+            type: PickleGlobal(module: "numpy", name: "scalar"), arguments: [bare, .float(1)])))
+    }
+    let tree = try tree(
+      dictionary([
+        "history": heap.add(.list(scalars + [.int(1), .none])),
+        "one": record("mine", "Box", ["a": parent, "b": childValue, "d": bare]),
+        "other": record("mine", "Box", ["d": bare]),
+      ]))
+    #expect(tree.tensors.map(\.name) == ["one.a.w", "one.b.parent.w"])
+    #expect(
+      tree.ignored == [
+        "4 values below history, with numpy.scalar, numpy.dtype",
+        "one: mine.Box, with mine.Parent, mine.Child, numpy.dtype",
+        "other: mine.Box, with numpy.dtype",
+      ])
+  }
+
   @Test func aModuleAloneIsFlat() throws {
     let tree = try tree(lstm())
     #expect(tree.tensors.map(\.name) == ["weight_ih_l0", "kept"])
@@ -148,7 +207,7 @@ import Testing
 
   @Test func whatHoldsItselfIsRefused() throws {
     let list = heap.add(.list([]))
-    heap.append([list], to: list)
+    #expect(heap.append([list], toList: list))
     #expect(code { () throws(CheckpointError) in try tree(list) } == .nestingLimit)
     var laughs = heap.add(.tuple([]))
     for _ in 0..<60 { laughs = heap.add(.tuple([laughs, laughs])) }
@@ -161,8 +220,12 @@ import Testing
   @Test func namesAreCheckedWhenTheyAreJoined() throws {
     let twice = dictionary(["a.b": tensor(), "a": dictionary(["b": tensor()])])
     #expect(code { () throws(CheckpointError) in try tree(twice) } == .duplicateName)
-    let empty = dictionary(["a": dictionary(["": tensor()])])
-    #expect(code { () throws(CheckpointError) in try tree(empty) } == .badName)
+    for empty in [dictionary(["": tensor()]), dictionary(["a": dictionary(["": tensor()])])] {
+      #expect(code { () throws(CheckpointError) in try tree(empty) } == .badName)
+    }
+    // Dots in a key are a part of the name, wherever they stand.
+    let dots = dictionary(["a": dictionary([".": tensor(), "b.": tensor()]), ".": tensor()])
+    #expect(try tree(dots).tensors.map(\.name) == ["a..", "a.b.", "."])
     let nul = dictionary(["a\u{0}": tensor()])
     #expect(code { () throws(CheckpointError) in try tree(nul) } == .badName)
     // Two spellings of one accent are two keys for Python, and one name here.

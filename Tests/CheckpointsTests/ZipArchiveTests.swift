@@ -224,7 +224,7 @@ struct ZipArchiveTests {
     Refused("P17 backslash", .unsafePath) {
       $0.entries[0].change { $0.name = Array(#"a\..\x"#.utf8) }
     },
-    Refused("P17 drive", .unsafePath) { $0.entries[0].change { $0.name = Array("C:x".utf8) } },
+    Refused("P17 drive", .unsafePath) { $0.entries[0].change { $0.name = Array("C:/x".utf8) } },
     Refused("P17 symbolic link", .unsafePath) { $0.entries[0].attributes = 0o120777 << 16 },
     Refused("P17 pipe", .unsafePath) { $0.entries[0].attributes = 0o010644 << 16 },
     Refused("no UTF-8", .badName) { $0.entries[0].change { $0.name = [0xFF] } },
@@ -246,6 +246,14 @@ struct ZipArchiveTests {
   func refusal(_ refused: Refused) {
     #expect(
       code { () throws(CheckpointError) in try Self.contents(refused.bytes) } == refused.code)
+  }
+
+  /// A letter, a colon and a slash are a drive; whatever else has a colon is a name like any other.
+  @Test("A colon is no drive", arguments: ["m:1/data.pkl", "C:x", "1:/x", "ab:/x", "C:", "a/b:/x"])
+  func colons(name: String) throws {
+    var image = ZipImage.small
+    image.entries[0].change { $0.name = Array(name.utf8) }
+    #expect(try Self.archive(image.bytes()).entries[0].name == name)
   }
 
   @Test("No zip, and every truncation")

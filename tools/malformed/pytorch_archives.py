@@ -12,7 +12,7 @@ from .zips import Archive, Entry, LOCAL, deflated, zip64_extra
 def cases():
     """All of them."""
     return [*duplicates(), *headers(), *overlaps(), *checksums(), *ends(), *zip64(), *methods(),
-            *paths(), *byteorders(), *cuts(), *accepted()]
+            *paths(), *byteorders(), *cuts(), *variants(), *accepted()]
 
 
 def changed(place=4, options=None, **changes):
@@ -333,6 +333,22 @@ def cuts():
         yield Case("truncated", what, "P15", good[:length], f"{length} of {len(good)} bytes")
 
 
+def variants():
+    """P19: archives of other kinds."""
+    frozen = pickle(p.name("__torch__", "Model") + p.EMPTY_TUPLE + p.NEWOBJ + dict_of() + p.BUILD)
+    yield Case("unsupportedVariant", "frozen-script", "P19", Archive([
+        Entry("model/data.pkl", frozen), Entry("model/code/__torch__.py", b"class Model(Module):"),
+        Entry("model/constants/0", FLOATS), Entry("model/constants.pkl", pickle(p.tuple_of(
+            tensor())))]).bytes(), "TorchScript whose weights are constants of its code")
+    yield Case("unsupportedVariant", "distributed-part", "P19", torch_file() * 2,
+               "a file of torch.distributed.checkpoint: archives one behind the other",
+               extension="distcp")
+    yield Case("unsupportedVariant", "distributed-metadata", "P19", pickle(
+        p.name("torch.distributed.checkpoint.metadata", "Metadata") + p.EMPTY_TUPLE + p.NEWOBJ
+        + dict_of() + p.BUILD), "what torch.distributed.checkpoint says beside such files",
+        extension="metadata")
+
+
 def accepted():
     """What looks odd and is none the worse for it."""
     good = {"weight": ("F32", (2, 3), FLOATS)}
@@ -365,6 +381,19 @@ def accepted():
         (text("x"), p.name("mine", "Thing") + p.EMPTY_TUPLE + p.NEWOBJ
          + dict_of((text("a"), number(1))) + p.BUILD))), "an object of an unknown class",
         answer=good)
+    thing = p.name("mine", "Thing")
+    hook = p.call("__builtin__.getattr", thing + p.EMPTY_TUPLE + p.NEWOBJ, text("hook"))
+    inner = p.call("__builtin__.getattr", thing, text("Inner"))
+    for what, opcodes, why in (
+        ("bound-method", hook, "a method of an object, as hooks are"),
+        ("bound-method-called", hook + p.EMPTY_TUPLE + p.REDUCE, "the result of a method"),
+        ("nested-class", inner + p.EMPTY_TUPLE + p.NEWOBJ + dict_of() + p.BUILD,
+         "an object of a class inside a class"),
+    ):
+        yield Case("accepted", what, "P1", torch_file(state_dict((text("x"), opcodes))), why,
+                   answer=good)
+    yield Case("accepted", "colon", "P17", Archive(torch_entries(prefix="m:1")).bytes(),
+               "a directory with a colon, as torch.save gives to m:1.pt", answer=good)
     yield Case("accepted", "unknown-call", "P1", torch_file(state_dict(
         (text("x"), p.call("mine.make", number(1))))), "a call of an unknown function",
         answer=good)

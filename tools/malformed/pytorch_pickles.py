@@ -16,6 +16,11 @@ def cases():
             *strides(), *variants()]
 
 
+def attribute(owner, what):
+    """getattr on what the opcodes leave."""
+    return call("builtins.getattr", owner, text(what))
+
+
 def with_value(*opcodes, **options):
     """A file that holds a good tensor and, under "x", what the opcodes leave."""
     return torch_file(state_dict((text("x"), b"".join(opcodes))), **options)
@@ -37,6 +42,16 @@ def globals_():
         ("builtins-open", call("builtins.open", text(MARKER), text("w")), "open for writing"),
         ("builtins-getattr", call("builtins.getattr", name("torch", "Size"), text("mro")),
          "getattr, which reaches everything"),
+        ("getattr-globals", attribute(attribute(name("mine", "Thing"), "__init__"), "__globals__"),
+         "getattr from a class to everything that its module has imported"),
+        ("getattr-system", attribute(name("torch.serialization", "os"), "system") + p.tuple_of(
+            command) + p.REDUCE, "os.system, reached through a module that imports os"),
+        ("getattr-class", attribute(call("mine.make", number(1)), "__class__"),
+         "getattr from an object to its class"),
+        ("getattr-default", call("builtins.getattr", name("mine", "Thing"), text("a"), p.NONE),
+         "getattr with a default, which no pickle writes"),
+        ("getattr-no-name", call("builtins.getattr", name("mine", "Thing"), number(1)),
+         "getattr with a number"),
         ("builtins-import", call("builtins.__import__", text("os")), "__import__"),
         ("python-2-eval", call("__builtin__.eval", text("1")), "eval's module in Python 2"),
         ("importlib", call("importlib.import_module", text("os")), "an import"),
@@ -313,6 +328,15 @@ def variants():
         {"0": FLOATS, "1": bytes(6)})
     yield refused("unsupportedVariant", "dtensor", call(
         "torch.distributed.tensor.DTensor", tensor()), "a distributed tensor, as a call")
+    packed = name("torch", "ScriptObject") + p.EMPTY_TUPLE + p.NEWOBJ + p.tuple_of(
+        p.tuple_of(tensor(), p.NONE),
+        text("__torch__.torch.classes.quantized.LinearPackedParamsBase")) + p.BUILD
+    module = name("mine", "Head") + p.EMPTY_TUPLE + p.NEWOBJ + dict_of(
+        (text("_parameters"), dict_of((text("weight"), tensor()))), (text("_buffers"), dict_of()),
+        (text("_modules"), dict_of()), (text("_packed"), packed)) + p.BUILD
+    yield Case("unsupportedVariant", "packed-attribute", "P19", torch_file(pickle(module)),
+               "a module that keeps its weights in an object of torch's own", "tensor",
+               tensor="_packed")
     yield refused("unsupportedVariant", "meta", call(
         "torch._utils._rebuild_meta_tensor_no_storage", name("torch", "float32"), size,
         p.tuple_of(number(3), number(1)), b"\x89"), "a tensor without data")

@@ -76,8 +76,28 @@ extension PickleGlobal {
     "logging.config": ["dictConfig", "fileConfig", "listen"],
   ]
 
+  /// Attributes through which Python gives away its insides, on whatever object.
+  private static let dangerousAttributes: Set<String> = [
+    // From an object to its class, to every other class.
+    "__class__", "__base__", "__bases__", "__mro__", "mro", "__subclasses__", "__dict__",
+    // From a function to its module, to what that has imported, to its code.
+    "__globals__", "func_globals", "__builtins__", "__code__", "func_code", "__closure__",
+    "__self__", "__func__", "__wrapped__", "__loader__", "__spec__", "__import__",
+    // Attribute access and pickling once more, under another name.
+    "__getattribute__", "__getattr__", "__setattr__", "__delattr__", "__reduce__",
+    "__reduce_ex__", "__setstate__",
+    // Frames.
+    "f_globals", "f_locals", "f_builtins", "f_back", "f_code", "tb_frame", "gi_frame", "gi_code",
+    "cr_frame", "cr_code", "ag_frame", "ag_code",
+  ]
+
   /// Whether it is `getattr`, which is judged by what it is called with.
   var isAttributeAccess: Bool { module == "builtins" && name == "getattr" }
+
+  /// The name of something inside it: a method, a class inside a class.
+  func attribute(_ name: String) -> PickleGlobal {
+    PickleGlobal(module: module, name: "\(self.name).\(name)")
+  }
 
   /// Why the name is refused; nil for one that may stand in a checkpoint.
   var danger: String? {
@@ -87,6 +107,7 @@ extension PickleGlobal {
     let isDangerous =
       Self.dangerousModules.contains(root)
       || parts.dropLast().contains { Self.dangerousModules.contains($0) }
+      || parts.contains { Self.dangerousAttributes.contains($0) }
       || Self.dangerousNames[module].map { names in parts.contains { names.contains($0) } } ?? false
     guard isDangerous else { return nil }
     return """

@@ -6,8 +6,8 @@ extension PickleMachine {
   /// Appends to the list on top of the stack, or to a record that may be a kind of list.
   mutating func append(_ values: [PickleValue]) throws(CheckpointError) {
     let target = try top()
+    if heap.append(values, toList: target) { return }
     switch heap[target] {
-    case .list: heap.append(values, to: target)
     case .record(let record): record.elements.append(contentsOf: values)
     case let other: throw typeError("APPEND", "a list", other)
     }
@@ -17,8 +17,8 @@ extension PickleMachine {
   mutating func add(_ values: [PickleValue]) throws(CheckpointError) {
     let target = try top()
     for value in values { try checkKey(value) }
+    if heap.add(values, toSet: target) { return }
     switch heap[target] {
-    case .set: heap.append(values, to: target)
     case .record(let record): record.elements.append(contentsOf: values)
     case let other: throw typeError("ADDITEMS", "a set", other)
     }
@@ -84,26 +84,26 @@ extension PickleMachine {
 
   /// The result of a call: what torch and the standard library build for checkpoints is built, anything
   /// else becomes a record.
-  func call(
+  mutating func call(
     _ function: PickleValue, _ arguments: PickleValue, instruction: String
   ) throws(CheckpointError) -> PickleValue {
     let (global, values) = try names(function, arguments, instruction)
+    if global.isAttributeAccess { return heap.add(.global(try attribute(values))) }
     if let value = try torchValue(global, values) { return value }
-    switch global.description {
-    case "collections.OrderedDict", "collections.Counter", "builtins.dict":
+    // No text is put together here: a pickle may hold a million calls.
+    switch (global.module, global.name) {
+    case ("collections", "OrderedDict"), ("collections", "Counter"), ("builtins", "dict"):
       return heap.add(.dictionary(try dictionary(values.first)))
-    case "collections.defaultdict":
+    case ("collections", "defaultdict"):
       return heap.add(.dictionary(try dictionary(values.dropFirst().first)))
-    case "builtins.list": return heap.add(.list(try elements(values)))
-    case "builtins.tuple": return heap.add(.tuple(try elements(values)))
-    case "builtins.set", "builtins.frozenset": return heap.add(.set(try elements(values)))
-    case "builtins.bytearray", "_codecs.encode":
+    case ("builtins", "list"): return heap.add(.list(try elements(values)))
+    case ("builtins", "tuple"): return heap.add(.tuple(try elements(values)))
+    case ("builtins", "set"), ("builtins", "frozenset"):
+      return heap.add(.set(try elements(values)))
+    case ("builtins", "bytearray"), ("_codecs", "encode"):
       // Bytes of Python 3 in protocol 2, which has none; no tensor is made of them.
       return heap.add(.bytes(count: 0))
-    case "builtins.getattr":
-      let name = values.last.flatMap(heap.text) ?? ""
-      return heap.add(.global(PickleGlobal(module: "torch", name: name)))
-    case "copyreg._reconstructor", "copyreg.__newobj__":
+    case ("copyreg", "_reconstructor"), ("copyreg", "__newobj__"):
       guard let type = values.first, let named = heap.global(type) else {
         throw CheckpointError(.forbiddenOpcode, "\(global) makes an object of what is no class")
       }
@@ -118,8 +118,11 @@ extension PickleMachine {
     _ type: PickleValue, _ arguments: PickleValue, instruction: String
   ) throws(CheckpointError) -> PickleValue {
     let (global, values) = try names(type, arguments, instruction)
-    switch global.description {
-    case "collections.OrderedDict", "collections.Counter", "collections.defaultdict":
+    guard !global.isAttributeAccess else {
+      throw CheckpointError(.forbiddenGlobal, "\(instruction) on \(global), which is no class")
+    }
+    switch (global.module, global.name) {
+    case ("collections", "OrderedDict"), ("collections", "Counter"), ("collections", "defaultdict"):
       return heap.add(.dictionary(PickleDictionary(takesAttributes: true)))
     default:
       return heap.add(.record(PickleRecord(type: global, arguments: values)))
@@ -137,19 +140,36 @@ extension PickleMachine {
     guard let values = heap.tuple(arguments) else {
       throw typeError(instruction, "a tuple of arguments", heap[arguments])
     }
-    if global.isAttributeAccess { try checkAttribute(values) }
     return (global, values)
   }
 
-  /// Lets `getattr` name a function of torch's own namespace, as `torch.tanh` is pickled, and nothing
-  /// else: it would reach everything.
-  private func checkAttribute(_ arguments: [PickleValue]) throws(CheckpointError) {
-    guard arguments.count == 2, let object = heap.global(arguments[0]), object.module == "torch._C",
-      object.name.hasPrefix("_VariableFunctions"), heap.text(arguments[1]) != nil
-    else {
+  /// What `getattr` would give, in name only: bound methods and classes inside classes are pickled so,
+  /// and torch's own functions.
+  private mutating func attribute(
+    _ arguments: [PickleValue]
+  ) throws(CheckpointError) -> PickleGlobal {
+    guard arguments.count == 2, let name = heap.text(arguments[1]) else {
       throw CheckpointError(
-        .forbiddenGlobal, "the pickle calls builtins.getattr, which no checkpoint needs")
+        .forbiddenGlobal,
+        "the pickle calls builtins.getattr otherwise than with an object and the name of an attribute"
+      )
     }
+    let owner =
+      switch heap[arguments[0]] {
+      case .global(let global): global
+      case .record(let record): record.type
+      default: PickleGlobal(module: "builtins", name: heap.typeName(arguments[0]))
+      }
+    // `torch.tanh` is pickled as an attribute of the class that holds all of torch's functions.
+    let isFunction = owner.module == "torch._C" && owner.name.hasPrefix("_VariableFunctions")
+    let global = isFunction ? PickleGlobal(module: "torch", name: name) : owner.attribute(name)
+    attributeBytes += global.name.utf8.count
+    guard attributeBytes <= Limit.attributeBytes else {
+      throw CheckpointError(
+        .nestingLimit, "names of attributes take more than \(Limit.attributeBytes) bytes")
+    }
+    if let danger = global.danger { throw CheckpointError(.forbiddenGlobal, danger) }
+    return global
   }
 
   /// The elements that a container is made of.

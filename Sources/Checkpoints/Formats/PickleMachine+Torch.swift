@@ -3,7 +3,7 @@
 
 extension PickleMachine {
   /// The tensor, the size or the list that a call of torch gives; nil for any other call.
-  func torchValue(
+  mutating func torchValue(
     _ function: PickleGlobal, _ arguments: [PickleValue]
   ) throws(CheckpointError) -> PickleValue? {
     guard function.module == "torch" || function.module.hasPrefix("torch.") else { return nil }
@@ -32,7 +32,7 @@ extension PickleMachine {
   }
 
   /// A tensor of a class of its own: the tensor inside, whose class is told.
-  private func torchSubclass(_ call: TorchCall) throws(CheckpointError) -> PickleValue? {
+  private mutating func torchSubclass(_ call: TorchCall) throws(CheckpointError) -> PickleValue? {
     guard call.arguments.count >= 3, let type = heap.global(call.arguments[1]) else {
       throw call.fault("a function, a class and arguments")
     }

@@ -17,6 +17,8 @@ struct PickleMachine {
     static let text = 1 << 16
     static let integerBytes = 1 << 12
     static let globalName = 1 << 12
+    /// The names of attributes all together, of which a few instructions make long ones.
+    static let attributeBytes = 1 << 24
     /// Containers inside each other.
     static let depth = 256
   }
@@ -37,6 +39,7 @@ struct PickleMachine {
   private var memo: [PickleValue] = []
   private var sparseMemo: [Int: PickleValue] = [:]
   private var textBytes = 0
+  var attributeBytes = 0
   /// The one empty tuple.
   private lazy var emptyTuple = heap.add(.tuple([]))
 

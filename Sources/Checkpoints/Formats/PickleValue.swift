@@ -22,8 +22,8 @@ enum PickleObject {
   case list([PickleValue])
   case set([PickleValue])
   case dictionary(PickleDictionary)
-  /// A class or a function, by name alone.
-  case global(PickleGlobal)
+  /// A class or a function, by name alone; apart, as it would make every object larger.
+  indirect case global(PickleGlobal)
   case record(PickleRecord)
   case storage(TorchStorage)
   case tensor(TorchTensor)
@@ -86,21 +86,37 @@ final class PickleHeap {
     objects[place] = object
   }
 
-  /// Appends to a list or a set, in place.
-  func append(_ values: [PickleValue], to value: PickleValue) {
-    guard case .object(let place) = value else { return }
-    switch objects[place] {
-    case .list(var elements):
-      // The place gives its elements away first, so that they are not copied.
-      objects[place] = .bytes(count: 0)
-      elements.append(contentsOf: values)
-      objects[place] = .list(elements)
-    case .set(var elements):
-      objects[place] = .bytes(count: 0)
-      elements.append(contentsOf: values)
-      objects[place] = .set(elements)
-    default: break
-    }
+  /// Appends to a list, in place; gives false for anything else.
+  ///
+  /// Nobody may hold the list meanwhile, not even to look what it is: its elements would be copied, and a
+  /// list that grows by a thousand at a time would take the square of its length.
+  func append(_ values: [PickleValue], toList value: PickleValue) -> Bool {
+    guard case .object(let place) = value, var elements = takeList(place) else { return false }
+    elements.append(contentsOf: values)
+    objects[place] = .list(elements)
+    return true
+  }
+
+  /// Adds to a set, in place; gives false for anything else.
+  func add(_ values: [PickleValue], toSet value: PickleValue) -> Bool {
+    guard case .object(let place) = value, var elements = takeSet(place) else { return false }
+    elements.append(contentsOf: values)
+    objects[place] = .set(elements)
+    return true
+  }
+
+  /// The elements of a list, which its place gives away.
+  private func takeList(_ place: Int) -> [PickleValue]? {
+    guard case .list(let elements) = objects[place] else { return nil }
+    objects[place] = .bytes(count: 0)
+    return elements
+  }
+
+  /// The elements of a set, which its place gives away.
+  private func takeSet(_ place: Int) -> [PickleValue]? {
+    guard case .set(let elements) = objects[place] else { return nil }
+    objects[place] = .bytes(count: 0)
+    return elements
   }
 
   // MARK: Looking at values

@@ -10,6 +10,11 @@ extension PyTorchFormat {
 
     let magic = try pickles.next()
     guard case .bigInteger(Legacy.magic)? = pickles.heap[magic] else {
+      if case .record(let record)? = pickles.heap[magic],
+        record.type.module.hasPrefix("torch.distributed.checkpoint")
+      {
+        throw Self.distributed
+      }
       throw CheckpointError(
         .unsupportedVariant, offset: 0,
         """

@@ -103,6 +103,15 @@ struct PickleArchive {
     let (object, heap) = try unpickle()
     let code = TorchScriptCode(archive, root: root)
     let tree = try TorchTree(object, in: heap) { code.options(of: $0) }
+    guard !tree.tensors.isEmpty || constantCount == 0 else {
+      throw CheckpointError(
+        .unsupportedVariant,
+        """
+        frozen TorchScript: its modules have no parameters, the code holds \(constantCount) tensors \
+        without names as constants; in Python, torch.jit.save the module as it is before \
+        torch.jit.freeze or torch.jit.optimize_for_inference
+        """)
+    }
     var reader = TorchTensorReader(source) { key throws(CheckpointError) in
       guard let entry = archive["\(root)data/\(key)"] else {
         throw CheckpointError(.sizeMismatch, "the archive has no entry \(root)data/\(key)")
@@ -110,7 +119,18 @@ struct PickleArchive {
       return TorchTensorReader.StorageBytes(
         contents: archive.bytes(of: entry), byteCount: entry.count, isBigEndian: isBigEndian)
     }
-    return try PyTorchFormat.contents(tree, &reader)
+    var contents = try PyTorchFormat.contents(tree, &reader)
+    if constantCount > 0 {
+      contents.ignored.append(
+        "\(constantCount) \(constantCount == 1 ? "tensor" : "tensors") among the constants of the code"
+      )
+    }
+    return contents
+  }
+
+  /// The tensors that the code of TorchScript holds as constants, which have numbers for names.
+  private var constantCount: Int {
+    archive.entries.count { $0.name.hasPrefix("\(root)constants/") }
   }
 
   private func unpickle() throws(CheckpointError) -> (object: PickleValue, heap: PickleHeap) {

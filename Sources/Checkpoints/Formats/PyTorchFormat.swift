@@ -1,5 +1,8 @@
 /// The files of PyTorch: what `torch.save` writes and wrote, TorchScript and `torch.export` archives.
 ///
+/// A checkpoint that Hugging Face's tools spread over several files is opened by its index,
+/// `pytorch_model.bin.index.json`.
+///
 /// Pickles are run by a machine that can only build inert values, so that nothing in a file is ever
 /// executed. The page `Checkpoints.docc/PyTorchFormat.md` tells what is read of which variant.
 public struct PyTorchFormat: CheckpointFormat {
@@ -16,8 +19,15 @@ public struct PyTorchFormat: CheckpointFormat {
   /// A state dict has no place for goldens.
   public var holdsGoldens: Bool { false }
 
-  /// Whether the file is a zip archive but no npz, a pickle, or a tar file with a checkpoint's members.
+  /// Whether the file is a zip archive but no npz, a pickle, a tar file with a checkpoint's members, or
+  /// an index of such files.
   public func recognizes(_ source: ByteSource) throws(CheckpointError) -> Bool {
+    if try Self.isFile(source) { return true }
+    return try ShardIndex.kind(of: source) == .pytorch
+  }
+
+  /// Whether it is a file that can hold tensors itself.
+  static func isFile(_ source: ByteSource) throws(CheckpointError) -> Bool {
     try Container(of: source) != nil
   }
 
@@ -27,12 +37,16 @@ public struct PyTorchFormat: CheckpointFormat {
     _ source: ByteSource, options: ReadOptions
   ) throws(CheckpointError) -> CheckpointContents {
     switch try Container(of: source) {
+    case .distributed: throw Self.distributed
     case .zip: return try openZip(source)
     case .pickle: return try openLegacy(source)
     case .tar: return try openTar(source)
     case nil:
       guard source.count > 0 else {
         throw CheckpointError(.truncated, offset: 0, "the file is empty")
+      }
+      if try ShardIndex.kind(of: source) != nil {
+        return try ShardIndex(source).contents(source)
       }
       // An archive behind something else is told to be just that.
       if try Self.endsAsArchive(source) { return try openZip(source) }
@@ -46,11 +60,16 @@ public struct PyTorchFormat: CheckpointFormat {
     case zip
     case pickle
     case tar
+    /// A part of a checkpoint of torch.distributed, in which archives stand one behind the other.
+    case distributed
 
     init?(of source: ByteSource) throws(CheckpointError) {
       let start = try source.prefix(TarHeader.size).array
-      if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
-        guard !PyTorchFormat.beginsWithArray(start) else { return nil }
+      // Nothing in such a file says so but its name.
+      if source.path?.hasSuffix(".distcp") == true {
+        self = .distributed
+      } else if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
+        guard try !NPZFormat().recognizes(source) else { return nil }
         self = .zip
       } else if start.count > 2, start[0] == PickleOpcode.proto.rawValue, (2...5).contains(start[1])
       {
@@ -63,12 +82,14 @@ public struct PyTorchFormat: CheckpointFormat {
     }
   }
 
-  /// Whether the first entry of a zip archive, of which these are the first bytes, is a NumPy array.
-  private static func beginsWithArray(_ start: [UInt8]) -> Bool {
-    guard start.count > 30 else { return false }
-    let length = Int(start[26]) | Int(start[27]) << 8
-    return start[30...].prefix(length).suffix(4).elementsEqual(".npy".utf8)
-  }
+  /// What to say of a directory that `torch.distributed.checkpoint` wrote, of which either kind of file
+  /// makes no sense alone.
+  static let distributed = CheckpointError(
+    .unsupportedVariant,
+    """
+    a part of a directory of torch.distributed.checkpoint; in Python: \
+    torch.distributed.checkpoint.format_utils.dcp_to_torch_save("the directory", "out.pt")
+    """)
 
   /// Whether a zip archive's end record stands at the end.
   private static func endsAsArchive(_ source: ByteSource) throws(CheckpointError) -> Bool {

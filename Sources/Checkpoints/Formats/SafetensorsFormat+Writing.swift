@@ -123,14 +123,14 @@ extension SafetensorsFormat {
   ) throws(CheckpointError) -> ShardLayout? {
     let file = path.split(separator: "/", omittingEmptySubsequences: false).last.map(String.init)
     let name = file ?? ""
-    let isIndex = name.lowercased().hasSuffix("." + SafetensorsIndex.fileExtension)
+    let isIndex = name.lowercased().hasSuffix("." + ShardIndex.fileExtension)
     guard isIndex || options.shardSize != nil else { return nil }
     var runs = try contents.runs(ofAtMost: options.shardSize ?? .max)
     if runs.isEmpty { runs = [[]] }
     guard isIndex || runs.count > 1 else { return nil }
 
     var stem = name
-    for suffix in ["." + SafetensorsIndex.fileExtension, "." + fileExtensions[0]] {
+    for suffix in ["." + ShardIndex.fileExtension, "." + fileExtensions[0]] {
       guard stem.lowercased().hasSuffix(suffix) else { continue }
       stem = String(stem.dropLast(suffix.count))
       break
@@ -147,8 +147,8 @@ extension SafetensorsFormat {
         ShardLayout.Shard(name: "\(stem)-\(number).\(fileExtensions[0])", contents: part))
     }
     return ShardLayout(
-      shards: shards, indexName: "\(stem).\(SafetensorsIndex.fileExtension)",
-      index: Bytes(Array(try SafetensorsIndex.text(of: shards).utf8)))
+      shards: shards, indexName: "\(stem).\(ShardIndex.fileExtension)",
+      index: Bytes(Array(try ShardIndex.text(of: shards).utf8)))
   }
 
   private static func fiveDigits(_ number: Int) -> String {
@@ -157,7 +157,7 @@ extension SafetensorsFormat {
   }
 }
 
-extension SafetensorsIndex {
+extension ShardIndex {
   /// The index of shards, as Hugging Face's tools write it but for the order of the tensors, which is
   /// that of the state dict.
   fileprivate static func text(

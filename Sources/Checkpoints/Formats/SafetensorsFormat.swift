@@ -16,7 +16,7 @@ public struct SafetensorsFormat: CheckpointFormat {
   public var name: String { "safetensors" }
 
   /// `safetensors`, and the ending of an index.
-  public var fileExtensions: [String] { ["safetensors", SafetensorsIndex.fileExtension] }
+  public var fileExtensions: [String] { ["safetensors", ShardIndex.fileExtension] }
 
   /// The format has no place for goldens.
   public var holdsGoldens: Bool { false }
@@ -27,10 +27,11 @@ public struct SafetensorsFormat: CheckpointFormat {
   /// Whether an object begins behind the length, whatever the length is, or the file is an index.
   public func recognizes(_ source: ByteSource) throws(CheckpointError) -> Bool {
     if try Self.looksPlain(source) { return true }
-    return try SafetensorsIndex.recognizes(source)
+    return try ShardIndex.kind(of: source) == .safetensors
   }
 
-  private static func looksPlain(_ source: ByteSource) throws(CheckpointError) -> Bool {
+  /// Whether an object begins behind the length.
+  static func looksPlain(_ source: ByteSource) throws(CheckpointError) -> Bool {
     let start = try source.prefix(lengthSize + 1).array
     guard start.count > lengthSize, start[lengthSize] == UInt8(ascii: "{") else { return false }
     // Eight characters of a text would be an absurd length as well, but of another kind of file.
@@ -49,9 +50,9 @@ public struct SafetensorsFormat: CheckpointFormat {
     if try !Self.looksPlain(source) {
       // A malformed index is known by its name alone.
       isIndex = source.path?.lowercased().hasSuffix(".json") == true
-      if !isIndex { isIndex = try SafetensorsIndex.recognizes(source) }
+      if !isIndex { isIndex = try ShardIndex.kind(of: source) != nil }
     }
-    return try isIndex ? SafetensorsIndex(source).contents(source) : Self.contents(of: source)
+    return try isIndex ? ShardIndex(source).contents(source) : Self.contents(of: source)
   }
 
   /// Goldens have no place.

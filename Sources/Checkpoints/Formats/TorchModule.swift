@@ -27,7 +27,7 @@ struct TorchModule {
           tensors.append((name, tensor))
         } else if case .record(let child)? = heap[attribute.value], child.type.isScriptClass {
           guard !child.type.isPacked else {
-            tensors.append((name, TorchTensor.packed(in: child.type)))
+            tensors.append((name, .packed(in: child.packedType(in: heap))))
             continue
           }
           children.append((name, attribute.value))
@@ -51,8 +51,26 @@ struct TorchModule {
       if let name = heap.text(module.key) { children.append((name, module.value)) }
     }
     for attribute in attributes {
-      if let name = heap.text(attribute.key) { add(attribute.value, named: name, in: heap) }
+      guard let name = heap.text(attribute.key) else { continue }
+      if !addPacked(attribute.value, named: name, in: heap) {
+        add(attribute.value, named: name, in: heap)
+      }
     }
+  }
+
+  /// Takes an attribute that keeps weights to itself, which `state_dict()` gives as well: an object of
+  /// torch's own libraries or, in quantised modules, a tensor of quantised numbers.
+  private mutating func addPacked(
+    _ value: PickleValue, named name: String, in heap: PickleHeap
+  ) -> Bool {
+    switch heap[value] {
+    case .record(let record) where record.type.isPacked:
+      tensors.append((name, .packed(in: record.packedType(in: heap))))
+    case .tensor(let tensor) where type.isQuantized && tensor.isUnreadable:
+      tensors.append((name, tensor))
+    default: return false
+    }
+    return true
   }
 
   /// Takes an attribute for an option when it is plain; private ones, and whether the module was being
@@ -91,10 +109,23 @@ extension PickleGlobal {
   /// Whether it is a class of a TorchScript archive.
   var isScriptClass: Bool { module == "__torch__" || module.hasPrefix("__torch__.") }
 
+  /// Whether it is a class of quantised modules, of `torch.nn.quantized` as of `torch.ao.nn.quantized`.
+  fileprivate var isQuantized: Bool {
+    module.hasPrefix("torch.") && module.split(separator: ".").contains("quantized")
+  }
+
   /// Whether it is a class of torch's own libraries, whose state only those can read.
   var isPacked: Bool {
     module.hasPrefix("__torch__.torch.classes")
       || (name == "ScriptObject" && (module == "torch" || module == "torch._C"))
+  }
+}
+
+extension PickleRecord {
+  /// The class of an object of torch's own libraries, which `torch.save` writes into its state.
+  func packedType(in heap: PickleHeap) -> String {
+    let name = state.flatMap(heap.tuple)?.last.flatMap(heap.text)
+    return (name ?? type.description).replacing("__torch__.", with: "")
   }
 }
 

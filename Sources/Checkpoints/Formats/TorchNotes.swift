@@ -8,11 +8,13 @@ struct TorchNotes {
     /// Values further below.
     var count = 0
     /// Classes met below, in order.
-    var classes: [String] = []
+    var classes: [PickleGlobal] = []
   }
 
   private var tops: [Top] = []
   private var places: [String: Int] = [:]
+  /// The place that was asked for last.
+  private var last = 0
   private var moduleTensors: [String] = []
   private var moduleAttributes = 0
   /// Whether what is met belongs to an object that has been told already; its classes still count.
@@ -22,20 +24,26 @@ struct TorchNotes {
   private static let limit = 64
 
   /// A plain value that is left out.
-  mutating func add(_ type: String, at top: String, depth: Int) {
+  mutating func add(_ type: @autoclosure () -> String, at top: String, depth: Int) {
     guard !isSilent else { return }
     let top = place(of: top)
-    if depth <= 1 { tops[top].type = type } else { tops[top].count += 1 }
+    if depth <= 1 { tops[top].type = type() } else { tops[top].count += 1 }
+  }
+
+  /// Plain values below a place at the top.
+  mutating func add(count: Int, below top: String) {
+    guard !isSilent, count > 0 else { return }
+    tops[place(of: top)].count += count
   }
 
   /// An object of a class that means nothing here.
   mutating func add(_ type: PickleGlobal, at top: String, depth: Int) {
     add(type.description, at: top, depth: depth)
     let top = place(of: top)
-    guard isSilent || depth > 1, !tops[top].classes.contains(type.description),
-      tops[top].type != type.description, tops[top].classes.count < Self.limit
+    guard isSilent || depth > 1, !tops[top].classes.contains(type),
+      tops[top].classes.count < Self.limit, tops[top].type != type.description
     else { return }
-    tops[top].classes.append(type.description)
+    tops[top].classes.append(type)
   }
 
   /// A module: of its attributes, what is no option and no tensor of the state dict.
@@ -45,10 +53,14 @@ struct TorchNotes {
   }
 
   private mutating func place(of top: String) -> Int {
-    if let place = places[top] { return place }
-    places[top] = tops.count
-    tops.append(Top(name: top))
-    return tops.count - 1
+    // A walk stays at one place for long.
+    if last < tops.count, tops[last].name.isIdentical(to: top) { return last }
+    last = places[top] ?? tops.count
+    if last == tops.count {
+      places[top] = last
+      tops.append(Top(name: top))
+    }
+    return last
   }
 
   /// What is to be told.
@@ -62,7 +74,9 @@ struct TorchNotes {
       } else {
         line = "\(top.count) \(top.count == 1 ? "value" : "values") below \(name)"
       }
-      if !top.classes.isEmpty { line += ", with \(top.classes.joined(separator: ", "))" }
+      if !top.classes.isEmpty {
+        line += ", with \(top.classes.map(\.description).joined(separator: ", "))"
+      }
       lines.append(line)
     }
     if tops.count > Self.limit {

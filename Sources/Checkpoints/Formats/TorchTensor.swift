@@ -68,14 +68,18 @@ final class TorchTensor: Sendable {
     if case .strided = elements { size.isEmpty } else { false }
   }
 
+  /// Whether its elements are none that can be read.
+  var isUnreadable: Bool {
+    if case .unreadable = elements { true } else { false }
+  }
+
   /// What stands for the weights that an object of torch's own libraries has packed.
-  static func packed(in type: PickleGlobal) -> TorchTensor {
-    let name = type.description.replacing("__torch__.", with: "")
-    return TorchTensor(
+  static func packed(in type: String) -> TorchTensor {
+    TorchTensor(
       type: nil, size: [],
       elements: .unreadable(
         """
-        weights packed by \(name): in Python, save the state_dict() of the float model that was \
+        weights packed by \(type): in Python, save the state_dict() of the float model that was \
         quantised
         """))
   }

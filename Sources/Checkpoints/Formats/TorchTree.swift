@@ -23,6 +23,11 @@ struct TorchTree {
   /// The containers and objects on the way to the present one.
   private var open: Set<PickleValue> = []
   private var visits = 0
+  /// How often an object led back to itself.
+  private var cuts = 0
+  /// Objects inside others that hold no tensor, met below `bareTop`.
+  private var bare: Set<PickleValue> = []
+  private var bareTop = ""
 
   /// Where the walk is.
   private struct Place {
@@ -30,13 +35,15 @@ struct TorchTree {
     /// The first name of the path.
     var top = ""
     var depth = 0
+    /// Whether the last key is empty.
+    var isUnnamed = true
     /// Whether it stands below the state of an optimiser, whose mappings are no state dicts.
     var isOptimizer = false
 
     func child(_ name: String, isOptimizer: Bool = false) -> Place {
       Place(
         path: depth == 0 ? name : "\(path).\(name)", top: depth == 0 ? name : top, depth: depth + 1,
-        isOptimizer: self.isOptimizer || isOptimizer)
+        isUnnamed: name.isEmpty, isOptimizer: self.isOptimizer || isOptimizer)
     }
   }
 
@@ -74,12 +81,33 @@ struct TorchTree {
     case .list(let elements), .tuple(let elements), .set(let elements):
       guard !elements.isEmpty else { return note(value, at: place) }
       try enter(value, at: place)
-      for (index, element) in elements.enumerated() {
-        try visit(element, at: place.child(String(index)))
-      }
+      try visit(elements, at: place)
       open.remove(value)
     case .record(let record): try visit(record, value, at: place)
     default: note(value, at: place)
+    }
+  }
+
+  private mutating func visit(
+    _ elements: [PickleValue], at place: Place
+  ) throws(CheckpointError) {
+    var plainCount = 0
+    for (index, element) in elements.enumerated() {
+      // Of a history of a million numbers none needs a name.
+      if place.depth > 0, isPlain(element) {
+        if element != .none { plainCount += 1 }
+      } else if !isKnown(element, at: place) {
+        try visit(element, at: place.child(String(index)))
+      }
+    }
+    notes.add(count: plainCount, below: place.top)
+  }
+
+  /// Whether a value is one below which nothing can stand.
+  private func isPlain(_ value: PickleValue) -> Bool {
+    switch heap[value] {
+    case nil, .bigInteger, .text, .bytes: true
+    default: false
     }
   }
 
@@ -156,7 +184,7 @@ struct TorchTree {
   private mutating func visit(
     _ record: PickleRecord, _ value: PickleValue, at place: Place
   ) throws(CheckpointError) {
-    if record.type.isPacked { return try add(.packed(in: record.type), at: place) }
+    if record.type.isPacked { return try add(.packed(in: record.packedType(in: heap)), at: place) }
     if let module = TorchModule(record, in: heap) {
       let first = tensors.count
       try visit(module, value, at: place)
@@ -167,18 +195,34 @@ struct TorchTree {
     }
     notes.add(record.type, at: place.top, depth: place.depth)
     // Objects that lead back to themselves, a child that knows its parent, are usual and harmless.
-    guard !open.contains(value) else { return }
+    guard !open.contains(value) else {
+      cuts += 1
+      return
+    }
+    let before = (tensors.count, cuts)
     try enter(value, at: place)
     let counted = notes.isSilent
     notes.isSilent = true
     for attributes in record.attributes(in: heap) { try visit(attributes, at: place) }
     try visit(heap.unique(record.items), at: place)
-    let elements = record.elements.isEmpty ? record.arguments : record.elements
-    for (index, element) in elements.enumerated() {
-      try visit(element, at: place.child(String(index)))
-    }
+    try visit(record.elements.isEmpty ? record.arguments : record.elements, at: place)
     notes.isSilent = counted
     open.remove(value)
+    if counted, before == (tensors.count, cuts) { remember(value, at: place) }
+  }
+
+  /// Whether an object has been walked over at this place at the top, without a tensor in it, and would
+  /// only be told once more.
+  private func isKnown(_ value: PickleValue, at place: Place) -> Bool {
+    notes.isSilent && place.top.isIdentical(to: bareTop) && bare.contains(value)
+  }
+
+  private mutating func remember(_ value: PickleValue, at place: Place) {
+    if !place.top.isIdentical(to: bareTop) {
+      bareTop = place.top
+      bare.removeAll()
+    }
+    bare.insert(value)
   }
 
   private mutating func visit(
@@ -206,9 +250,9 @@ struct TorchTree {
   // MARK: Names and notes
 
   private mutating func add(_ tensor: TorchTensor, at place: Place) throws(CheckpointError) {
-    guard !place.path.isEmpty, !place.path.hasSuffix("."), !place.path.utf8.contains(0) else {
+    guard !place.isUnnamed, !place.path.utf8.contains(0) else {
       throw CheckpointError(
-        .badName, tensor: place.path, "the name of a tensor is empty or holds a NUL")
+        .badName, tensor: place.path, "the key of a tensor is empty, or its name holds a NUL")
     }
     tensors.append((place.path, tensor))
   }

@@ -173,13 +173,23 @@ func zipAmbiguity<Result>(
 
 extension String {
   /// Whether the name, taken as a path below a directory, could lead out of it on any system.
+  ///
+  /// A colon alone does not: `torch.save(…, "epoch:1.pt")` puts everything into a directory `epoch:1`.
   package var isUnsafePath: Bool {
     let components = utf8.split(omittingEmptySubsequences: false) {
       $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\")
     }
     guard let first = components.first else { return false }
-    let hasDrive = first.count >= 2 && first.dropFirst().first == UInt8(ascii: ":")
+    let hasDrive =
+      components.count > 1 && first.count == 2
+      && first.last == UInt8(ascii: ":") && first.first.map(\.isASCIILetter) ?? false
     return (first.isEmpty && !isEmpty) || hasDrive
       || components.contains { $0.elementsEqual("..".utf8) }
+  }
+}
+
+extension UInt8 {
+  fileprivate var isASCIILetter: Bool {
+    (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self | 0x20)
   }
 }

@@ -1,6 +1,7 @@
-/// The index of a checkpoint that is spread over several safetensors files.
-struct SafetensorsIndex {
-  /// The ending of an index's name.
+/// The index of a checkpoint that is spread over several files, as Hugging Face's tools write one beside
+/// safetensors files and beside files of `torch.save`.
+struct ShardIndex {
+  /// The ending of the name of an index of safetensors files.
   static let fileExtension = "safetensors.index.json"
   /// The key that tells which file holds a tensor.
   static let mapKey = "weight_map"
@@ -15,17 +16,33 @@ struct SafetensorsIndex {
   /// Above this a JSON file is no index.
   private static let largestSize = SafetensorsFormat.largestHeader
 
-  /// Whether a source is an object that names a weight map.
-  static func recognizes(_ source: ByteSource) throws(CheckpointError) -> Bool {
-    guard source.count <= largestSize else { return false }
+  /// The kinds of files that an index names.
+  enum Kind {
+    case safetensors
+    /// Files of `torch.save`.
+    case pytorch
+  }
+
+  /// The endings of files of `torch.save`; Hugging Face's own is the first.
+  private static let pytorchExtensions = [".bin", ".pt", ".pth"]
+
+  /// What an index names; nil for a source that is no object with a weight map.
+  static func kind(of source: ByteSource) throws(CheckpointError) -> Kind? {
+    guard source.count <= largestSize else { return nil }
     let isObject = try source.prefix(64).array.first { $0 > 0x20 } == UInt8(ascii: "{")
-    guard isObject else { return false }
+    guard isObject else { return nil }
     // Also in a text that turns out to be malformed: then opening says why.
     let wanted = Array("\"\(mapKey)\"".utf8)
     let bytes = try source.bytes(in: 0..<source.count).array
-    return bytes.indices.contains { place in
+    let namesMap = bytes.indices.contains { place in
       bytes[place] == wanted[0] && bytes[place...].starts(with: wanted)
     }
+    guard namesMap else { return nil }
+    guard let index = try? ShardIndex(source), !index.places.isEmpty else { return .safetensors }
+    let isPyTorch = index.places.allSatisfy { place in
+      pytorchExtensions.contains { place.file.lowercased().hasSuffix($0) }
+    }
+    return isPyTorch ? .pytorch : .safetensors
   }
 
   /// Parses an index.
@@ -84,7 +101,7 @@ struct SafetensorsIndex {
     for file in order {
       let shard = try source.sibling(file)
       do {
-        let part = try SafetensorsFormat.contents(of: shard)
+        let part = try Self.open(shard)
         let names = wanted[file] ?? []
         try Self.compare(part.tensors.map(\.name), wanted: names)
         for tensor in part.tensors { found[tensor.name] = tensor }
@@ -95,6 +112,14 @@ struct SafetensorsIndex {
     }
     contents.tensors = places.compactMap { found[$0.tensor] }
     return contents
+  }
+
+  /// What a file holds, which is no index itself.
+  private static func open(_ shard: ByteSource) throws(CheckpointError) -> CheckpointContents {
+    guard try !SafetensorsFormat.looksPlain(shard), try PyTorchFormat.isFile(shard) else {
+      return try SafetensorsFormat.contents(of: shard)
+    }
+    return try PyTorchFormat().open(shard).choosing(.only)
   }
 
   /// A file must hold what the index names there, and nothing else.
@@ -126,5 +151,6 @@ extension CheckpointContents {
     }
     if modelDescription == nil { modelDescription = part.modelDescription }
     if moduleRecords.isEmpty { moduleRecords = part.moduleRecords }
+    ignored += part.ignored.map { "\($0), in \(file)" }
   }
 }
