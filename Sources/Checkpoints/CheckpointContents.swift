@@ -46,7 +46,10 @@ public struct CheckpointContents: Sendable {
   ) throws(CheckpointError) -> String {
     switch choice {
     case .everything: return ""
-    case .at(let path): return path.hasSuffix(".") ? String(path.dropLast()) : path
+    case .at(let path):
+      // A dot at the end is a user's, unless a key ends so.
+      let isWhole = !path.hasSuffix(".") || stateDicts.contains { $0.path == path }
+      return isWhole ? path : String(path.dropLast())
     case .only:
       if stateDicts.count < 2 { return stateDicts.first?.path ?? "" }
       let recurrent = stateDicts.filter(\.holdsRecurrentWeights)
@@ -69,9 +72,7 @@ public struct CheckpointContents: Sendable {
   ) throws(CheckpointError) -> CheckpointContents {
     let path = try path(of: choice)
     guard !path.isEmpty else { return self }
-    // A dot at the end is a user's, unless a key ends so.
-    let isWhole = !path.hasSuffix(".") || stateDicts.contains { $0.path == path }
-    let start = isWhole ? path + "." : path
+    let start = path + "."
     var chosen = self
     chosen.stateDicts = []
     chosen.tensors = tensors.compactMap { $0.removingPrefix(start) }
