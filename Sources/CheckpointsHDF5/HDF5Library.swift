@@ -31,6 +31,16 @@ enum HDF5Library {
     // Closing everything at exit is one more walk over what a damaged file left in memory. Refused
     // when another part of the process has used libhdf5 before, and then that part decides.
     _ = H5dont_atexit()
+    // Everything else initialises the library, and so has to come behind it.
+    var (major, minor, release) = (UInt32(0), UInt32(0), UInt32(0))
+    try check(
+      unsafe H5get_libversion(&major, &minor, &release), "libhdf5 does not tell its version")
+    guard major == H5_VERS_MAJOR, minor == H5_VERS_MINOR else {
+      throw CheckpointError(
+        .unsupportedVariant,
+        "HDF5 files need libhdf5 \(H5_VERS_MAJOR).\(H5_VERS_MINOR), for which this was built; "
+          + "\(major).\(minor) is installed")
+    }
     try check(H5open(), "libhdf5 cannot be initialised")
     _ = H5Eset_auto2(strata_h5_error_stack(), nil, nil)
     // No code is loaded because a file names a filter, and no second file because a link does.
