@@ -95,7 +95,7 @@ INLINE void VECTOR_NAME(add_rows)(size_t rows, const int columns, const size_t s
         for (row = 0; row < rows;) {
           // Tiles of like size, at most six rows: small ones have to wait for their own sums.
           const size_t tiles = (rows - row + 5) / 6, height = (rows - row + tiles - 1) / tiles;
-          for (size_t k = block * row / rows; k < block * (row + height) / rows; k++)
+          for (size_t k = (to - from) * row / rows; k < (to - from) * (row + height) / rows; k++)
             __builtin_prefetch(later + k * stride);
           switch (height) {
             TILES(3, 6);
