@@ -12,7 +12,7 @@ extension SequenceModel {
   ///     `STACK.h_0`. `lengths` as [batch], absent when all sequences are as long as the input.
   ///   - prefix: What stands before the names, `encoder.rnn.`.
   ///   - initial: The state of stacks without `h_0`.
-  ///   - threads: How many threads share the sequences of a batch.
+  ///   - threads: How many threads a call may use.
   ///   - chunk: How many steps go through the model in one call; nil for all.
   ///   - allLayers: Whether `output_l0`, `c_l0`, `gates_l0_reverse`, … are given as well.
   /// - Returns: `output`, `h_n`, `c_n` of an LSTM, and `y` of a model with a head, in float32 and in

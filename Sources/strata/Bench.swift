@@ -22,7 +22,7 @@ struct Bench: ParsableCommand {
   @Option(help: ArgumentHelp("Sequences of a call.", valueName: "n"))
   var batch = 1
 
-  @Option(help: ArgumentHelp("How many threads share the sequences of a batch.", valueName: "n"))
+  @Option(help: ArgumentHelp("How many threads a call may use.", valueName: "n"))
   var threads = 1
 
   @Option(

@@ -23,7 +23,7 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("The file for the results.", valueName: "file"))
   var output: String
 
-  @Option(help: ArgumentHelp("How many threads share the sequences of a batch.", valueName: "n"))
+  @Option(help: ArgumentHelp("How many threads a call may use.", valueName: "n"))
   var threads = 1
 
   @Option(
