@@ -1,4 +1,6 @@
-/// How a call is divided among threads. Every division gives the same bits.
+/// How a call is divided among threads.
+///
+/// Every division gives the same bits.
 enum Division {
   /// It stays on the caller's thread.
   case none

@@ -40,7 +40,11 @@ extension Session {
       layerOutputs = Self.layerOutputs(
         steps: pieceSteps, batchSize: batchSize, rowWidth: rowWidth)
     }
-    if let pool { unsafe divide(call, pool) } else { unsafe runLanes(0..<batchSize, 0, .none, call) }
+    if let pool {
+      unsafe divide(call, pool)
+    } else {
+      unsafe runLanes(0..<batchSize, 0, .none, call)
+    }
     progress = isWhole ? .ended : .streaming
   }
 
@@ -171,7 +175,8 @@ extension Session {
       reverse: place.direction == .reverse, input: source.constRows(from: lane),
       output: column.rows(from: lane), cells: inside?.cells?.rows(from: lane) ?? none,
       gates: inside?.gates?.rows(from: lane) ?? none, terms: terms[share.thread].base,
-      first_unit: units.lowerBound, end_unit: units.upperBound, wait: pool == nil ? nil : meetThreads, context: pool?.context)
+      first_unit: units.lowerBound, end_unit: units.upperBound,
+      wait: pool == nil ? nil : meetThreads, context: pool?.context)
     unsafe kernels.pointee.run_layer(&stage.pointee.layer, &state, &run)
     guard let recorder = unsafe call.recorder else { return }
     // Every thread would copy the same.

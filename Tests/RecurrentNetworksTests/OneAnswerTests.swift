@@ -32,7 +32,8 @@ import Testing
           add(RecurrentConfiguration(kind, 3, size, layers: 2, bidirectional: bidirectional))
         }
         add(
-          RecurrentConfiguration(.rnn, 19, size, layers: 3, bidirectional: bidirectional, relu: true))
+          RecurrentConfiguration(
+            .rnn, 19, size, layers: 3, bidirectional: bidirectional, relu: true))
         add(
           RecurrentConfiguration(
             .lstm, 3, size, layers: 2, bidirectional: bidirectional, projection: size - 1))
@@ -105,7 +106,9 @@ import Testing
     var divisions: [Division?] = [nil, Division.none, .lanes]
     if model.blueprint.isBidirectional { divisions.append(.directions) }
     if !model.blueprint.isBidirectional, !hasLengths { divisions.append(.layers) }
-    if !hasLengths, configurations.allSatisfy({ $0.projectionSize == 0 }) { divisions.append(.units) }
+    if !hasLengths, configurations.allSatisfy({ $0.projectionSize == 0 }) {
+      divisions.append(.units)
+    }
     return divisions
   }
 
@@ -124,7 +127,8 @@ import Testing
     }
     // A sequence with a length is the shorter sequence, and zeros behind its end.
     let ended = try zip(sequences, lengths).map { sequence, length in
-      var answer = try answers(alone, [Array(sequence.prefix(length))], lengths: nil, chunk: length)[0]
+      var answer = try answers(
+        alone, [Array(sequence.prefix(length))], lengths: nil, chunk: length)[0]
       guard answer.output.count == length, length < Self.steps, model.blueprint.head == nil else {
         return answer
       }
