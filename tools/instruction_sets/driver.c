@@ -33,7 +33,9 @@ static float *floats(size_t count, float bound) {
   return values;
 }
 
-static size_t padded(size_t size) { return (size + STRATA_PANEL - 1) / STRATA_PANEL * STRATA_PANEL; }
+static size_t padded(size_t size) {
+  return (size + STRATA_PANEL - 1) / STRATA_PANEL * STRATA_PANEL;
+}
 
 // Random panels for outputs of `per_unit` floats; the outputs that do not exist have zeros.
 static float *panels(size_t outputs, size_t per_unit, float bound) {
