@@ -37,15 +37,12 @@ INLINE VECTOR VECTOR_NAME(small_tanh)(VECTOR x) {
 }
 
 // 1 / (1 + e^-x). With e = e^-|x| and q = e / (1 + e) it is 1 - q for positive x and e - e q for
-// negative ones. In the middle, where q has many roundings, it is (1 + tanh(x / 2)) / 2.
+// negative ones.
 INLINE VECTOR VECTOR_NAME(sigmoid)(VECTOR x) {
-  VECTOR magnitude = __builtin_elementwise_abs(x);
-  VECTOR e = VECTOR_NAME(exp_nonpositive)(-magnitude);
-  VECTOR q = e / (e + 1.0f);
+  VECTOR e = VECTOR_NAME(exp_nonpositive)(-__builtin_elementwise_abs(x));
+  VECTOR q = e / (1.0f + e);
   VECTOR whole = x < 0.0f ? e : (VECTOR)(1.0f);
-  VECTOR large = fma_(-whole, q, whole);
-  VECTOR small = fma_(VECTOR_NAME(small_tanh)(x * 0.5f), (VECTOR)(0.5f), (VECTOR)(0.5f));
-  return magnitude < 1.6f ? small : large;
+  return fma_(-whole, q, whole);
 }
 
 // With e = e^-2|x| and q = e / (1 + e) it is 1 - 2 q for positive x.

@@ -9,8 +9,10 @@
 #define INLINE static inline __attribute__((always_inline))
 #if STRATA_HAS_FMA
 #define fma_ __builtin_elementwise_fma
+#define FMA_8 __builtin_elementwise_fma
 #else
 #define fma_ VECTOR_NAME(fma)
+#define FMA_8 STRATA_NAME(fma_8)
 #endif
 #define load(pointer) (*(const VECTOR *)(pointer))
 #define store(pointer, value) (*(VECTOR *)(pointer) = (value))
@@ -74,5 +76,6 @@ VECTORS
 #undef INLINE
 #undef TILE_COLUMNS
 #undef fma_
+#undef FMA_8
 #undef load
 #undef store

@@ -1,6 +1,16 @@
 // Whole models for one lane, step by step; compiled for each instruction set by body.h.
 
-static void STRATA_NAME(run_chain)(const strata_stage *stages, size_t count,
+// Copies as many units as were just written, in pieces as they were written: a processor hands on
+// what it still has to store to a load of no more than one store.
+INLINE void STRATA_NAME(copy_units)(float *target, const float *source, size_t count) {
+  size_t unit = 0;
+  for (; unit + STRATA_HALF_PANEL < count; unit += STRATA_PANEL)
+    *(STRATA_NAME(vector_16) *)(target + unit) = *(const STRATA_NAME(vector_16) *)(source + unit);
+  if (unit < count)
+    *(STRATA_NAME(vector_8) *)(target + unit) = *(const STRATA_NAME(vector_8) *)(source + unit);
+}
+
+static void STRATA_NAME(run_chain)(strata_stage *stages, size_t count,
                                    const strata_linear *head, size_t steps, const float *input,
                                    float *output) {
   const size_t input_size = stages[0].layer.input_size;
@@ -14,6 +24,8 @@ static void STRATA_NAME(run_chain)(const strata_stage *stages, size_t count,
       const strata_layer *layer = &stages[i].layer;
       const strata_state *state = &stages[i].state;
       rows.count = 1;
+      rows.is_backwards = stages[i].is_backwards = !stages[i].is_backwards;
+      rows.is_first = state->is_zero && layer->has_finite_state_weights && step == 0;
       rows.input[0] = x;
       rows.hidden[0] = state->hidden;
       rows.cell[0] = state->cell;
@@ -26,8 +38,7 @@ static void STRATA_NAME(run_chain)(const strata_stage *stages, size_t count,
       STRATA_NAME(step)(BOTH, layer, 0, layer->hidden_size, &rows);
       if (layer->projection)
         STRATA_NAME(project)(layer, &rows, state->next, state->hidden_stride, &lane);
-      for (size_t unit = 0; !in_place && unit < layer->state_size; unit += STRATA_PANEL)
-        store(state->hidden + unit, load(state->next + unit));
+      if (!in_place) STRATA_NAME(copy_units)(state->hidden, state->next, layer->state_size);
       x = state->hidden;
     }
     if (!head) {

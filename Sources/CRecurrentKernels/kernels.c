@@ -39,6 +39,8 @@ typedef enum part { INPUT, STATE, BOTH } part;
 // The rows of lanes, or of lanes at several steps, that go through the panels together.
 typedef struct rows {
   size_t count;
+  bool is_first;      // of steps from zero: the products of the state are zeros
+  bool is_backwards;  // the last panels come first
   const float *input[STRATA_ROWS];
   float *terms[STRATA_ROWS];
   const float *hidden[STRATA_ROWS];
@@ -60,13 +62,7 @@ size_t strata_terms_size(const strata_layer *layer) {
   } while (0)
 
 // Of so many products, how many are a block; Arithmetic.md says why.
-#define BLOCK(count) ((count) <= 128 ? SHORT_BLOCK : LONG_BLOCK)
-#ifndef SHORT_BLOCK
-#define SHORT_BLOCK 16
-#endif
-#ifndef LONG_BLOCK
-#define LONG_BLOCK 64
-#endif
+#define BLOCK(count) ((count) <= 64 ? 16 : (count) <= 128 ? 32 : 64)
 
 // Weights of more bytes come from outer caches: they are asked for so many floats ahead.
 #define IS_FAR(kind, layer) (UNIT_SIZE(kind, layer) * (layer)->hidden_size * 4 > FAR)
@@ -81,6 +77,9 @@ size_t strata_terms_size(const strata_layer *layer) {
   static const strata_kernels kernels_##set = {#set, run_layer_##set, run_linear_##set, \
                                                run_chain_##set, activate_##set}
 
+// TILE and PANELS are how many accumulators of 16 floats, and for one row how many panels of several
+// gates, keep the registers busy.
+
 // 16 vectors of 4 and no fused multiply-add, or arm64's 32 with it.
 #if defined(__FMA__) || defined(__aarch64__)
 #define STRATA_HAS_FMA 1
@@ -89,9 +88,11 @@ size_t strata_terms_size(const strata_layer *layer) {
 #endif
 #define STRATA_SET portable
 #define TILE 6
+#define PANELS 1
 #include "body.h"
 #undef STRATA_SET
 #undef TILE
+#undef PANELS
 #undef STRATA_HAS_FMA
 STRATA_KERNELS(portable);
 
@@ -103,9 +104,11 @@ STRATA_KERNELS(portable);
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define STRATA_SET avx2
 #define TILE 6
+#define PANELS 1
 #include "body.h"
 #undef STRATA_SET
 #undef TILE
+#undef PANELS
 #pragma clang attribute pop
 STRATA_KERNELS(avx2);
 
@@ -114,9 +117,11 @@ STRATA_KERNELS(avx2);
                              apply_to = function)
 #define STRATA_SET avx512
 #define TILE 24
+#define PANELS 1
 #include "body.h"
 #undef STRATA_SET
 #undef TILE
+#undef PANELS
 #pragma clang attribute pop
 STRATA_KERNELS(avx512);
 

@@ -1,25 +1,42 @@
 // Steps and lanes through a layer; compiled for each instruction set by body.h.
 
-// The panels of one step from unit `first` to `end`: four or two at a time where it
-// has one gate.
+// The panels of one step from unit `first` to `end`, several at a time where that fills the
+// registers. Every other step goes `backwards`: it begins with the weights that the last one left in
+// the caches.
 INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part part,
                                 const size_t ahead, const strata_layer *layer, size_t first,
                                 size_t end, const rows *rows) {
-  // An aligned array in memory for many rows, registers for one.
-  _Alignas(64) float memory[single ? STRATA_PANEL * 4 : STRATA_ROWS * 4 * STRATA_PANEL];
-  size_t unit = first;
-#define PANEL(width, count)                                                              \
-  STRATA_NAME(panel_##width)(kind, count, single, part, ahead, layer, unit, rows,        \
-                             (STRATA_NAME(vector_##width) *)memory)
-  if (GATES(kind) == 1) {
-    for (; unit + 4 * STRATA_PANEL <= end; unit += 4 * STRATA_PANEL) PANEL(16, 4);
-    if (unit + 2 * STRATA_PANEL <= end) {
+  // The sums of many rows stand in memory, those of one in registers.
+  _Alignas(64) float memory[single ? 1 : STRATA_ROWS * 4 * STRATA_PANEL];
+  const size_t most = GATES(kind) == 1 ? 4 : single ? PANELS : 1;
+  const size_t whole = (end - first) / STRATA_PANEL;
+  size_t from = 0, to = (end - first + STRATA_PANEL - 1) / STRATA_PANEL;
+#define PANEL(width, panels)                                                              \
+  do {                                                                                   \
+    STRATA_NAME(vector_##width) registers[4 * panels];                                   \
+    STRATA_NAME(panel_##width)(kind, panels, single, part, ahead, layer, unit, rows,     \
+                               single ? registers                                        \
+                                      : (STRATA_NAME(vector_##width) *)memory);          \
+  } while (0)
+  while (from < to) {
+    // The last panel may be one of which a part exists.
+    const size_t left = (rows->is_backwards ? to : whole) - (rows->is_backwards ? 0 : from);
+    size_t taken = 1;
+    if (rows->is_backwards ? to <= whole : from < whole)
+      taken = rows->is_backwards ? (left % most == 0 ? most : left % 2 == 0 && most > 1 ? 2 : 1)
+                                 : (left >= most ? most : left >= 2 && most > 1 ? 2 : 1);
+    if (rows->is_backwards) to -= taken;
+    const size_t unit = first + (rows->is_backwards ? to : from) * STRATA_PANEL;
+    if (!rows->is_backwards) from += taken;
+    if (taken == 4 && most == 4)
+      PANEL(16, 4);
+    else if (taken == 2 && most > 1)
       PANEL(16, 2);
-      unit += 2 * STRATA_PANEL;
-    }
+    else if (end - unit > STRATA_HALF_PANEL)
+      PANEL(16, 1);
+    else
+      PANEL(8, 1);
   }
-  for (; unit + STRATA_HALF_PANEL < end; unit += STRATA_PANEL) PANEL(16, 1);
-  if (unit < end) PANEL(8, 1);
 #undef PANEL
 }
 
@@ -100,6 +117,7 @@ static void STRATA_NAME(run_group)(const strata_layer *layer, const strata_state
                      layer->input_size * end >= 4096;
   const size_t ahead = apart ? STRATA_ROWS / count : 1;
   rows rows;
+  rows.is_first = false;
 #define LENGTH(lane) (run->lengths ? run->lengths[lane] : run->steps)
 #define PLACE(rows, step, lane)                                                              \
   ((rows).base + (ptrdiff_t)(run->reverse ? LENGTH(lane) - 1 - (step) : (step)) *            \
@@ -111,6 +129,7 @@ static void STRATA_NAME(run_group)(const strata_layer *layer, const strata_state
     if (!active) break;
     if (apart && step % ahead == 0) {
       rows.count = 0;
+      rows.is_backwards = false;
       for (size_t later = step; later < step + ahead && later < run->steps; later++)
         for (size_t i = 0; i < active && LENGTH(lanes[i]) > later; i++) {
           rows.input[rows.count] = PLACE(run->input, later, lanes[i]);
@@ -121,6 +140,8 @@ static void STRATA_NAME(run_group)(const strata_layer *layer, const strata_state
       STRATA_NAME(step)(INPUT, layer, first, end, &rows);
     }
     rows.count = active;
+    rows.is_first = state->is_zero && layer->has_finite_state_weights && step == 0;
+    rows.is_backwards = step % 2 == 1;
     for (size_t i = 0; i < active; i++) {
       size_t lane = lanes[i];
       rows.input[i] = PLACE(run->input, step, lane);

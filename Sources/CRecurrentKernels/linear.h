@@ -38,24 +38,32 @@ static void STRATA_NAME(activate)(strata_activation activation, float *values, s
 // where the network met an infinity.
 INLINE float STRATA_NAME(dot)(const float *weights, const float *input, size_t count,
                               const bool padded) {
-  VECTOR sum = 0.0f;
+  typedef STRATA_NAME(vector_8) eight;
+  typedef float __attribute__((ext_vector_type(4))) four;
+  eight low = 0.0f, high = 0.0f;
   size_t k = 0;
-  for (; k + STRATA_PANEL <= count; k += STRATA_PANEL)
-    sum = fma_(load(weights + k), load(input + k), sum);
-  if (k < count) {
-    VECTOR rest = 0.0f;
-    if (padded) {
-      const INTEGERS place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-      rest = place < (INTEGERS)(int32_t)(count - k) ? load(input + k) : rest;
-    } else {
-      memcpy(&rest, input + k, (count - k) * sizeof(float));
-    }
-    sum = fma_(load(weights + k), rest, sum);
+  if (count >= STRATA_PANEL) {
+    VECTOR sum = 0.0f;
+    for (; k + STRATA_PANEL <= count; k += STRATA_PANEL)
+      sum = fma_(load(weights + k), load(input + k), sum);
+    low = sum.lo;
+    high = sum.hi;
   }
-  float __attribute__((ext_vector_type(8))) eight = sum.lo + sum.hi;
-  float __attribute__((ext_vector_type(4))) four = eight.lo + eight.hi;
-  float __attribute__((ext_vector_type(2))) two = four.lo + four.hi;
-  return two.x + two.y;
+  for (; k < count; k += STRATA_HALF_PANEL) {
+    const size_t left = count - k;
+    eight rest = 0.0f;
+    if (padded) {
+      const STRATA_NAME(integers_8) place = {0, 1, 2, 3, 4, 5, 6, 7};
+      rest = place < (STRATA_NAME(integers_8))(int32_t)left ? *(const eight *)(input + k) : rest;
+    } else {
+      memcpy(&rest, input + k, (left < STRATA_HALF_PANEL ? left : STRATA_HALF_PANEL) * 4);
+    }
+    eight *half = k % STRATA_PANEL ? &high : &low;
+    *half = FMA_8(*(const eight *)(weights + k), rest, *half);
+  }
+  const eight sums = low + high;
+  const four pairs = sums.lo + sums.hi;
+  return (pairs.x + pairs.z) + (pairs.y + pairs.w);
 }
 
 // A matrix of few rows for one input.
@@ -76,6 +84,7 @@ static void STRATA_NAME(run_linear)(const strata_linear *linear, size_t steps, s
                                .hidden_size = linear->output_size,
                                .weights = linear->weights};
   rows rows;
+  rows.is_first = rows.is_backwards = false;
   rows.count = 0;
   for (size_t step = 0; step < steps; step++)
     for (size_t lane = 0; lane < lanes; lane++) {

@@ -13,17 +13,22 @@ enum Division {
   /// cache.
   case layers
   /// Each thread has units of its own of every layer, and they meet after every step: the only way to
-  /// divide one step, and the best one where weights come from memory, since every thread then reads a
-  /// part of them only.
+  /// divide one step, and the best one where a layer's weights do not stay in one core's cache, since
+  /// every thread then reads a part of them only.
   case units
 
   /// Waking a thread that sleeps takes tens of microseconds; a core does about this many products in
   /// twice that time.
-  private static let leastProducts = 2_000_000
+  static let leastProducts = 2_000_000
   /// A meeting takes about a microsecond; a core does this many products in ten.
   private static let leastProductsOfMeeting = 250_000
   /// Weights of more bytes do not stay in a shared cache from step to step.
   private static let sharedCache = 24 << 20
+  /// Weights of a layer of more bytes do not stay in a core's own cache from step to step: those of the
+  /// state are about half of them, and such caches have one or two megabytes.
+  private static let ownCache = 3 << 20
+  /// So many sequences side by side make the most of weights that come from afar.
+  private static let manySequences = 32
 
   /// Chooses by shape.
   init(
@@ -33,14 +38,22 @@ enum Division {
     let products = table.productCount * steps * batchSize
     let mayMeet = !hasLengths && !hasProjection
     let isOutside = table.byteCount > Self.sharedCache
+    let isFar = isOutside || table.byteCount / table.count > Self.ownCache
     let productsOfMeeting = table.productCount / table.count * batchSize
     if threads == 1 || products < Self.leastProducts {
       self = .none
+    } else if isBidirectional, threads == 2, batchSize < Self.manySequences {
+      self = .directions
+    } else if isFar, !isBidirectional, !hasLengths, batchSize >= Self.manySequences,
+      table.count.isMultiple(of: threads), steps >= 32
+    {
+      // Each thread reads the weights of its layers only, and with all sequences at once.
+      self = .layers
     } else if batchSize >= threads, !isOutside || batchSize >= 4 * threads || !mayMeet {
       self = .lanes
     } else if isBidirectional {
       self = .directions
-    } else if table.count > 1, steps >= 16, !isOutside || !mayMeet {
+    } else if table.count > 1, steps >= 16, !isFar || !mayMeet {
       self = .layers
     } else if mayMeet, productsOfMeeting >= Self.leastProductsOfMeeting {
       self = .units

@@ -42,7 +42,8 @@ final class LayerTable {
       var layer = unsafe model.stacks[place.stack].kernelLayer(place.layer, place.direction)
       unsafe (stages + index).initialize(
         to: strata_stage(
-          layer: layer, state: memories[place.stack].kernelState(place.layer, place.direction)))
+          layer: layer, state: memories[place.stack].kernelState(place.layer, place.direction),
+          is_backwards: false))
       termsSize = unsafe max(termsSize, strata_terms_size(&layer))
       let configuration = model.stacks[place.stack].configuration
       productCount +=
@@ -71,6 +72,15 @@ final class LayerTable {
   }
 
   subscript(index: Int) -> Place { places[index] }
+
+  /// Whether the state of every layer is zero: the kernels then leave out its products.
+  var isZero: Bool {
+    get { unsafe stages.pointee.state.is_zero }
+    set {
+      guard newValue != isZero else { return }
+      for index in 0..<count { unsafe stages[index].state.is_zero = newValue }
+    }
+  }
 
   /// The entry of a layer.
   func index(_ stack: Int, _ layer: Int, _ direction: Int, directions: Int) -> Int {

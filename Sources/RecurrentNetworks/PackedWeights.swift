@@ -6,6 +6,8 @@ internal import CRecurrentKernels
 /// Immutable once made; shared by all sessions of a model.
 struct PackedWeights: Sendable {
   private let bytes: Bytes
+  /// Of a layer: whether every weight that meets the state is finite.
+  private(set) var hasFiniteStateWeights = false
 
   private init(bytes: Bytes) { self.bytes = bytes }
 
@@ -68,7 +70,9 @@ struct PackedWeights: Sendable {
     func parameter(_ kind: ParameterName.Kind) throws(CheckpointError) -> [Float]? {
       try blueprint.parameter(kind, of: stack, layer: layer, direction)?.floats()
     }
-    return try packed(floats: paddedOutputs(hidden) * floats) { packed throws(CheckpointError) in
+    var isFinite = false
+    var weights = try packed(floats: paddedOutputs(hidden) * floats) {
+      packed throws(CheckpointError) in
       let inputBias = try parameter(.inputBias)
       let hiddenBias = try parameter(.hiddenBias)
       for unit in 0..<hidden {
@@ -102,10 +106,16 @@ struct PackedWeights: Sendable {
         }
       }
       pack(try parameter(.inputWeight), columns: input, of: inputGates, behind: accumulators)
+      let hiddenWeight = try parameter(.hiddenWeight)
+      // Infinities and NaN have the largest exponent.
+      let infinity = Float.infinity.bitPattern
+      let largest = hiddenWeight?.reduce(UInt32(0)) { max($0, $1.bitPattern & Int32.max.magnitude) }
+      isFinite = largest.map { $0 < infinity } ?? false
       pack(
-        try parameter(.hiddenWeight), columns: state, of: Array(0..<gates),
-        behind: accumulators + input * gates)
+        hiddenWeight, columns: state, of: Array(0..<gates), behind: accumulators + input * gates)
     }
+    weights.hasFiniteStateWeights = isFinite
+    return weights
   }
 
   /// Packs a matrix [rows, columns] and a bias [rows].

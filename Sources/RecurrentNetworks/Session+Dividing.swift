@@ -44,9 +44,11 @@ extension Session {
   private func runLayers(_ thread: Int, _ crossings: LayerCrossings, _ call: Call) {
     let floatState = strata_enter_float_state()
     defer { strata_restore_float_state(floatState) }
-    // Sixteen pieces keep the threads together; short ones make more of the terms at once than of none.
+    // While the first piece is in the first layer, and the last in the last one, a thread has nothing to do:
+    // pieces are short, but long enough that few sequences have their terms made for some steps at once.
     let steps = unsafe call.steps
-    let length = min(max(steps / 16, 4), Self.crossingSteps)
+    let length = min(
+      batchSize > Int(STRATA_ROWS) / 2 ? max(steps / 64, 1) : max(steps / 16, 4), Self.crossingSteps)
     let pieces = (steps + length - 1) / length
     let share = unsafe Share(
       lanes: 0..<batchSize, lengths: nil, order: nil, thread: thread, division: .layers)

@@ -45,6 +45,7 @@ extension Session {
     } else {
       unsafe runLanes(0..<batchSize, 0, .none, call)
     }
+    layers.isZero = false
     progress = isWhole ? .ended : .streaming
   }
 
@@ -159,6 +160,7 @@ extension Session {
     let (layer, lane) = unsafe (stage.pointee.layer, share.lanes.lowerBound)
     let column = unsafe target.column(place.direction.rawValue * layer.state_size)
     var state = unsafe stage.pointee.state
+    unsafe state.is_zero = unsafe state.is_zero && piece.lowerBound == 0
     unsafe state.hidden += lane * state.hidden_stride
     unsafe state.next += lane * state.hidden_stride
     if let cell = unsafe state.cell { unsafe state.cell = unsafe cell + lane * state.cell_stride }
@@ -198,11 +200,13 @@ extension Session {
 
   // MARK: One sequence, step by step
 
-  /// Whether a call may go step by step: a few steps, or weights that stay near.
+  /// Whether a call may go step by step: a few steps that threads would not share, or weights that stay
+  /// near.
   ///
   /// Otherwise the terms of the input are made for many steps at once.
   func mayStep(_ steps: Int) -> Bool {
-    (steps < 4 && pool == nil) || layers.byteCount <= 32 << 10
+    (steps < 4 && (pool == nil || layers.productCount * steps < Division.leastProducts))
+      || layers.byteCount <= 32 << 10
   }
 
   /// Runs the steps of one sequence through the whole model in one call of the kernels.
@@ -214,6 +218,7 @@ extension Session {
     unsafe kernels.pointee.run_chain(
       layers.stages, layers.count, layers.head, steps, input, output)
     strata_restore_float_state(floatState)
+    layers.isZero = false
   }
 
   // MARK: Embedding and head

@@ -132,6 +132,7 @@ public final class Session {
         newValue.count == zero.count && zip(newValue, zero).allSatisfy { $0.matches($1) },
         "a state of other sizes than the session's")
       for (memory, state) in zip(memories, newValue) { memory.set(state) }
+      layers.isZero = false
       progress = .fresh
     }
   }
@@ -153,6 +154,7 @@ public final class Session {
   /// Sets the state to zero: the next call begins new sequences.
   public func reset() {
     for memory in memories { memory.reset() }
+    layers.isZero = true
     progress = .fresh
   }
 

@@ -35,7 +35,7 @@ final class StackMemory {
       hidden: hidden.base + row * hiddenRow, next: next.base + row * hiddenRow,
       hidden_stride: hiddenRow, cell: cell.count > 0 ? cell.base + row * cellRow : nil,
       unprojected: unprojected.count > 0 ? unprojected.base + row * cellRow : nil,
-      cell_stride: cellRow)
+      cell_stride: cellRow, is_zero: true)
   }
 
   // MARK: State

@@ -55,7 +55,8 @@ public final class StackedRNN: Sendable {
     return unsafe strata_layer(
       cell: cell, input_size: packed.inputSize, hidden_size: configuration.hiddenSize,
       state_size: configuration.stateSize, weights: packed.weights.floats,
-      projection: packed.projection?.floats)
+      projection: packed.projection?.floats,
+      has_finite_state_weights: packed.weights.hasFiniteStateWeights)
   }
 }
 

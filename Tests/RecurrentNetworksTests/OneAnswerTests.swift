@@ -169,6 +169,49 @@ import Testing
     }
   }
 
+  /// From a state of zeros the kernels leave its products out; where it is set to zeros they do not know.
+  @Test("Leaving out the products of a zero state changes nothing", arguments: networks + flat)
+  func zeroState(network: Network) throws {
+    var generator = SeededGenerator(seed: 9)
+    // An infinite weight makes NaN of a zero. Inputs and biases of -0 make sums of -0.
+    for (weight, value) in [(Float(0.25), Float(0.5)), (.infinity, 0.5), (.nan, 0.5), (0.25, -0.0)] {
+      var checkpoint = try network.checkpoint()
+      for (name, tensor) in Array(checkpoint.stateDict) {
+        var values = try tensor.floats()
+        if name.contains("weight_hh_l0") { values[values.count / 2] = weight }
+        if value == 0 { values = values.map { name.contains("bias") ? -0.0 : abs($0) } }
+        checkpoint.stateDict[name] = Tensor(values, shape: tensor.shape)
+      }
+      let model = try SequenceModel(ModelBlueprint(checkpoint.contents))
+      let width = model.blueprint.stackInputSize
+      for batch in [1, 5] {
+        for steps in [1, 4] {
+          let input = value == 0
+            ? [Float](repeating: value, count: steps * batch * width)
+            : generator.floats(steps * batch * width, 2)
+          let count = model.outputShape(steps: steps, batchSize: batch).elementCount
+          for instructionSet in InstructionSet.available {
+            let session = model.makeSession(batchSize: batch, instructionSet: instructionSet)
+            var (fresh, again, set) = (
+              [Float](repeating: 0, count: count), [Float](repeating: 0, count: count),
+              [Float](repeating: 0, count: count)
+            )
+            try session.run(input, into: &fresh)
+            session.reset()
+            try session.run(input, into: &again)
+            session.state = model.makeSession(batchSize: batch).state
+            try session.run(input, into: &set)
+            #expect(fresh.bits == set.bits, "\(instructionSet), \(weight), \(value)")
+            #expect(again.bits == set.bits, "\(instructionSet), \(weight), \(value)")
+            if !weight.isFinite, batch == 1, model.blueprint.head == nil {
+              #expect(set.contains { $0.isNaN })
+            }
+          }
+        }
+      }
+    }
+  }
+
   @Test(
     "Infinities spoil what they reach, and that alike everywhere",
     arguments: networks.filter { !$0.isBidirectional } + flat)

@@ -234,6 +234,10 @@ class Strata:
     def microseconds(self, seconds):
         return float(self.server.ask("time", self.name, seconds)[0])
 
+    def stream_microseconds(self, seconds):
+        """Where each call goes on from the last one's state: from zero, a step is less work."""
+        return float(self.server.ask("stream", self.name, seconds)[0])
+
     def outputs(self, inputs):
         path = self.network.inputs_path + ".outputs"
         self.server.ask("outputs", self.name, path)

@@ -87,6 +87,11 @@ def measure(cell, threads, server, folder, repetitions, seconds):
             outputs = one.outputs(network.inputs).reshape(reference.shape)
             errors[name] = float(np.abs(outputs - reference).max())
         times = repeated(found, repetitions, seconds)
+        streams = []
+        if cell.steps == 1:
+            for _ in range(repetitions):
+                settle()
+                streams.append(found["strata"].stream_microseconds(seconds))
         settle()
         after = limits(cell, threads, server)
     finally:
@@ -100,6 +105,8 @@ def measure(cell, threads, server, folder, repetitions, seconds):
                           "error": max(way["error"] for way in ways),
                           "run_us": ways[0]["us"], "bound_us": ways[1]["us"]}
     result = {"limits": [before, after]} if before else {}
+    if streams:
+        result["strata_stream_us"] = statistics.median(streams)
     if threads > 1:
         one = row.pop("strata_1")
         result["strata_one_thread_us"] = one["us"]

@@ -63,6 +63,7 @@ typedef struct strata_layer {
   size_t state_size;        // of h: the projection size, or the hidden size without projection
   const float *weights;     // layer panels, as many as hidden_size needs
   const float *projection;  // linear panels of W_hr, as many as state_size needs; or NULL
+  bool has_finite_state_weights;  // no infinity and no NaN in W_hh
 } strata_layer;
 
 // A matrix [output_size, input_size] with bias and activation.
@@ -95,6 +96,7 @@ typedef struct strata_state {
   float *cell;           // c of an LSTM: read, then replaced
   float *unprojected;    // as large as c, where a projection follows
   size_t cell_stride;
+  bool is_zero;  // h is +0 in all rows: with finite weights the first step needs no products of it
 } strata_state;
 
 // Some steps of a batch of lanes through one layer.
@@ -129,6 +131,7 @@ size_t strata_terms_size(const strata_layer *layer);
 typedef struct strata_stage {
   strata_layer layer;
   strata_state state;
+  bool is_backwards;  // the order of the panels in the last step; changes with every step
 } strata_stage;
 
 typedef struct strata_kernels {
@@ -138,7 +141,7 @@ typedef struct strata_kernels {
                      strata_const_rows input, strata_rows output);
   // Step by step through a whole chain for one lane; `head` may be NULL. The same bits as a call
   // of the above for each of its parts, with less around them.
-  void (*run_chain)(const strata_stage *stages, size_t count, const strata_linear *head,
+  void (*run_chain)(strata_stage *stages, size_t count, const strata_linear *head,
                     size_t steps, const float *input, float *output);
   // Each activation over `count` values in place, for tests.
   void (*activate)(strata_activation activation, float *values, size_t count);

@@ -45,7 +45,7 @@ static double now(void) {
 #define SET avx512
 #define TARGET __attribute__((target("avx512f")))
 #define WIDTH 64
-#define CHAINS 16
+#define CHAINS 12
 #define FUSED(a, b, c) __builtin_elementwise_fma(a, b, c)
 #include "body.h"
 #endif

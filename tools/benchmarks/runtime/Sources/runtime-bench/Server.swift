@@ -28,11 +28,13 @@ struct Server {
       let outputs = try work(words[1]).outputs()
       try outputs.withUnsafeBytes { Data($0) }.write(to: URL(fileURLWithPath: words[2]))
       return []
-    case ("time", 3):
+    case ("time", 3), ("stream", 3):
       guard let seconds = Double(words[2]) else {
         throw RequestError(description: "\(words[2]): expected seconds")
       }
-      return ["\(try work(words[1]).microseconds(forAtLeast: seconds))"]
+      let work = try work(words[1])
+      let time = try work.microseconds(forAtLeast: seconds, isStream: words[0] == "stream")
+      return ["\(time)"]
     case ("unload", 2):
       works[words[1]] = nil
       return []

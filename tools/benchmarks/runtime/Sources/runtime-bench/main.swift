@@ -7,6 +7,7 @@
 //   load ID MODEL INPUTS STEPS BATCH THREADS  a model file, and a file of float32 values to run it on
 //   outputs ID FILE                           write the outputs there, float32 values
 //   time ID SECONDS                           microseconds of a call, on average over this long
+//   stream ID SECONDS                         the same, each call going on where the last one ended
 //   unload ID
 //   peak THREADS                              operations in a second
 //   bandwidth BYTES THREADS                   bytes in a second, of so many that are read again and again
