@@ -41,9 +41,13 @@ let package = Package(
       name: "CRecurrentKernels",
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux, .android]))]),
 
+    // Processes that may do nothing but read one file, for files that are not to be trusted.
+    .target(name: "CIsolation"),
+
     .target(name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: strict),
     .target(
-      name: "CheckpointsHDF5", dependencies: ["Checkpoints", "CHDF5"], swiftSettings: strict),
+      name: "CheckpointsHDF5", dependencies: ["Checkpoints", "CHDF5", "CIsolation"],
+      swiftSettings: strict),
     .target(
       name: "RecurrentNetworks", dependencies: ["Checkpoints", "CRecurrentKernels"],
       swiftSettings: strict),

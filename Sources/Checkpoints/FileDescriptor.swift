@@ -22,6 +22,14 @@ final class FileDescriptor: Sendable {
 
   deinit { close(number) }
 
+  /// Calls `body` with the number, under which another process can be given the file.
+  func withNumber<Result>(
+    _ body: (Int32) throws(CheckpointError) -> Result
+  ) throws(CheckpointError) -> Result {
+    defer { withExtendedLifetime(self) {} }
+    return try body(number)
+  }
+
   // MARK: Reading
 
   /// Opens a regular file.

@@ -3,17 +3,12 @@ import Checkpoints
 
 /// What a dataset is, checked whole before anything of it is read.
 struct HDF5Dataset: Sendable {
-  enum Layout: Sendable {
-    /// The elements stand in one run of the file, at this offset.
-    case contiguous(offset: Int)
-    /// The elements go through libhdf5.
-    case library(ChunkCache)
-  }
-
   var elementType: HDF5ElementType
   var shape: Shape
-  var layout: Layout
-  var encoding: String
+  var encoding = HDF5Directory.Encoding.raw
+  /// Where the elements stand in one run of the file; nil when they go through libhdf5.
+  var offset: Int?
+  var cache = ChunkCache()
   /// The bytes that the elements take in the file.
   var storedByteCount: Int
 
@@ -53,23 +48,19 @@ struct HDF5Dataset: Sendable {
     let count = shape.byteCount(of: elementType.dtype)
     switch kind {
     case H5D_CONTIGUOUS:
-      encoding = "raw"
-      layout = .contiguous(
-        offset: try Self.contiguous(dataset, count: count, stored: storedByteCount, of: source))
+      offset = try Self.contiguous(dataset, count: count, stored: storedByteCount, of: source)
     case H5D_COMPACT:
       guard storedByteCount == count else {
         throw CheckpointError(
           .sizeMismatch, "\(storedByteCount) stored bytes, the shape \(shape) takes \(count)")
       }
-      encoding = "raw"
-      layout = .library(ChunkCache())
     case H5D_CHUNKED:
-      encoding = filters.contains(H5Z_FILTER_DEFLATE) ? "deflate" : "chunked"
+      encoding = filters.contains(H5Z_FILTER_DEFLATE) ? .deflate : .chunked
       let chunk = try Self.chunk(creation, rank: shape.rank, elementType.dtype)
       try Self.checkChunks(
         dataset, space, chunk, shape, size: elementType.dtype.size, stored: storedByteCount,
         isDeflated: filters.contains(H5Z_FILTER_DEFLATE))
-      layout = .library(ChunkCache(shape, chunk: chunk, elementSize: elementType.dtype.size))
+      cache = ChunkCache(shape, chunk: chunk, elementSize: elementType.dtype.size)
     default:
       throw CheckpointError(.hdf5Invalid, "the dataset is stored in an unknown layout")
     }
@@ -169,7 +160,8 @@ struct HDF5Dataset: Sendable {
     let chunkBytes = chunk.reduce(size, *)
     let (decoded, overflow) = chunkBytes.multipliedReportingOverflow(by: wanted)
     // What deflate can give at most for each stored byte, and for each chunk beyond.
-    let (limit, _) = stored.multipliedReportingOverflow(by: isDeflated ? 1032 : 1)
+    let (limit, _) = stored.multipliedReportingOverflow(
+      by: isDeflated ? HDF5Directory.mostExpansion : 1)
     guard !overflow, decoded <= limit + (isDeflated ? 64 * wanted : 0) else {
       throw CheckpointError(
         .expansionLimit,

@@ -25,25 +25,22 @@ struct ContiguousBytes: TensorBytes {
 /// The bytes of a dataset that libhdf5 puts together: chunked or compact.
 struct LibraryBytes: TensorBytes {
   let file: HDF5File
-  /// The path of the dataset, `/lstm/weight_ih_l0`.
-  let path: String
+  let place: HDF5Place
   let shape: Shape
-  let elementSize: Int
-  let isBigEndian: Bool
-  let cache: ChunkCache
+  let elementType: HDF5ElementType
 
   func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
     guard !range.isEmpty else { return Bytes([UInt8]()) }
-    return try elements(of: range, size: elementSize) { elements throws(CheckpointError) in
-      let bytes = try file.read(
-        elements, of: path, shape: shape, elementSize: elementSize, cache: cache)
-      return isBigEndian ? bytes.byteSwapped(elementSize: elementSize) : bytes
+    let size = elementType.dtype.size
+    return try elements(of: range, size: size) { elements throws(CheckpointError) in
+      let bytes = try file.read(elements, of: place, shape: shape, elementSize: size)
+      return elementType.isBigEndian ? bytes.byteSwapped(elementSize: size) : bytes
     }
   }
 }
 
 /// The bytes of `range` out of the whole elements that hold them.
-private func elements(
+func elements(
   of range: Range<Int>, size: Int, read: (Range<Int>) throws(CheckpointError) -> Bytes
 ) throws(CheckpointError) -> Bytes {
   let first = range.lowerBound / size
@@ -54,16 +51,16 @@ private func elements(
 extension HDF5File {
   /// Reads elements of a dataset as they stand in the file, in its own byte order.
   func read(
-    _ elements: Range<Int>, of path: String, shape: Shape, elementSize: Int, cache: ChunkCache
+    _ elements: Range<Int>, of place: HDF5Place, shape: Shape, elementSize: Int
   ) throws(CheckpointError) -> Bytes {
     try locked { state throws(CheckpointError) in
-      if state.datasetPath != path {
+      if state.datasetPath != place.path {
         state.datasetPath = nil
         state.dataset = nil
-        let access = try cache.makeAccess()
+        let access = try place.cache.makeAccess()
         state.dataset = try HDF5Handle(
-          unsafe H5Dopen2(state.id(), path, access.id), "the dataset cannot be opened")
-        state.datasetPath = path
+          unsafe H5Dopen2(state.id(), place.path, access.id), "the dataset cannot be opened")
+        state.datasetPath = place.path
       }
       let dataset = try state.openDataset()
       // The file's own type on both sides: libhdf5 converts nothing, every bit is kept.
