@@ -66,8 +66,14 @@ let package = Package(
     .testTarget(
       name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"],
       swiftSettings: strict),
+    // A helper that does what none should, for the process that must not believe it.
+    .executableTarget(
+      name: "hostile-reader", dependencies: ["CIsolation"], path: "Tests/HostileReader"),
     .testTarget(
-      name: "CheckpointsHDF5Tests", dependencies: ["Checkpoints", "CheckpointsHDF5"],
+      name: "CheckpointsHDF5Tests",
+      dependencies: [
+        "Checkpoints", "CheckpointsHDF5", "CIsolation", "TestSupport", "strata", "hostile-reader",
+      ],
       swiftSettings: strict),
     // Counts calls of malloc and its kin, for the promise that running allocates nothing.
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),

@@ -36,7 +36,7 @@ final class HDF5File: Sendable {
       if let descriptor {
         try HDF5Library.check(
           strata_h5_use_descriptor(access.id, descriptor), "no driver for descriptors")
-        return try Self.open("strata descriptor", access)
+        return try Self.open("/strata descriptor", access)
       }
       if let path = source.path {
         // Set explicitly: some builds have drivers that open sockets.
