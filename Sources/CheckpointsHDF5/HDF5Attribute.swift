@@ -17,15 +17,12 @@ struct HDF5AttributeReader {
   private static let largestArray = 1024
 
   private let source: ByteSource
-  private var heap: HDF5GlobalHeap
+  private(set) var heap: HDF5GlobalHeap
 
   init(of file: hid_t, _ source: ByteSource) throws(CheckpointError) {
     self.source = source
     self.heap = try HDF5GlobalHeap(of: file, source)
   }
-
-  /// Where the addresses of the file are counted from.
-  var base: Int { heap.base }
 
   /// The attributes of an object by name, and the names of those that cannot be told as text.
   /// - Throws: `attributeInvalid`.

@@ -2,8 +2,9 @@ import Checkpoints
 
 /// Which bytes of a file belong to what, as far as libhdf5 tells it: no byte belongs to two.
 struct HDF5Extents {
-  /// Where the addresses of the file are counted from.
+  /// Where the addresses of the file are counted from, and where the head ends that stands there.
   let base: Int
+  let headEnd: Int
   let fileSize: Int
 
   /// Where contiguous data stand.
@@ -14,8 +15,9 @@ struct HDF5Extents {
   private var datasets: Set<UInt64> = []
   private var left: Int
 
-  init(base: Int, fileSize: Int) {
+  init(base: Int, headSize: Int, fileSize: Int) {
     self.base = base
+    self.headEnd = base + headSize
     self.fileSize = fileSize
     self.left = fileSize
   }
@@ -40,6 +42,11 @@ struct HDF5Extents {
     }
     left -= dataset.storedByteCount
     if let offset = dataset.offset, dataset.storedByteCount > 0 {
+      guard offset >= headEnd else {
+        throw CheckpointError(
+          .extentOutOfFile, offset: offset,
+          "the data stand before the end of the file's head at \(headEnd); the file is damaged")
+      }
       data.append((offset..<(offset + dataset.storedByteCount), name))
     }
   }

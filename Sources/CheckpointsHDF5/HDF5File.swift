@@ -12,6 +12,10 @@ final class HDF5File: Sendable {
     /// It stays open from piece to piece, for its cache of chunks; one at a time bounds the memory.
     var dataset: HDF5Handle?
     var datasetPath: String?
+    /// Decoded chunks of it, by their place.
+    var chunks: [Int: Bytes] = [:]
+    /// Their places, in the order in which they were decoded.
+    var places: [Int] = []
 
     /// The identifier of the open file.
     func id() throws(CheckpointError) -> hid_t {

@@ -15,6 +15,11 @@ extension HDF5Format {
         source.count < 8 ? .truncated : .badMagic, file: source.path, offset: 0,
         "the file does not begin as an HDF5 file")
     }
+    guard source.count >= Self.smallestFile else {
+      throw CheckpointError(
+        .truncated, file: source.path, offset: source.count,
+        "the file ends here; no HDF5 file has fewer than \(Self.smallestFile) bytes")
+    }
     do {
       return try isIsolated ? openIsolated(source) : openHere(source)
     } catch {

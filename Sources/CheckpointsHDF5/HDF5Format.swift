@@ -26,6 +26,9 @@ public struct HDF5Format: CheckpointFormat {
   /// The root's attribute that holds the model description, JSON.
   static let modelAttribute = "strata_model"
 
+  /// A head and the shortest root group.
+  static let smallestFile = 48
+
   private static let signature: [UInt8] = [0x89] + Array("HDF\r\n".utf8) + [0x1A, 0x0A]
 
   /// Whether files are parsed by a process of their own.

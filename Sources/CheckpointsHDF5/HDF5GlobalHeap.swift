@@ -44,6 +44,9 @@ struct HDF5GlobalHeap {
     64 * (min(count, Int.max >> 8) + (1 << 18))
   }
 
+  /// The bytes of the shortest head that a file with such addresses has.
+  var smallestHead: Int { 16 + 4 * offsetSize }
+
   /// The bytes that a string of variable length takes in an attribute: length, address, number.
   var referenceSize: Int { 4 + offsetSize + 4 }
 

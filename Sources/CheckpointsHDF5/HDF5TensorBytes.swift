@@ -54,15 +54,7 @@ extension HDF5File {
     _ elements: Range<Int>, of place: HDF5Place, shape: Shape, elementSize: Int
   ) throws(CheckpointError) -> Bytes {
     try locked { state throws(CheckpointError) in
-      if state.datasetPath != place.path {
-        state.datasetPath = nil
-        state.dataset = nil
-        let access = try place.cache.makeAccess()
-        state.dataset = try HDF5Handle(
-          unsafe H5Dopen2(state.id(), place.path, access.id), "the dataset cannot be opened")
-        state.datasetPath = place.path
-      }
-      let dataset = try state.openDataset()
+      let dataset = try state.open(place)
       // The file's own type on both sides: libhdf5 converts nothing, every bit is kept.
       let type = try HDF5Handle(H5Dget_type(dataset), "the type cannot be read")
       let space = try HDF5Handle(H5Dget_space(dataset), "the shape cannot be read")
@@ -73,12 +65,19 @@ extension HDF5File {
         buffer throws(CheckpointError) in
         var done = 0
         for box in shape.boxes(of: elements) {
-          let memory = try box.select(in: space)
-          let status = unsafe H5Dread(
-            dataset, type.id, memory.id, space.id, strata_h5_default(),
-            buffer.baseAddress?.advanced(by: done))
-          try HDF5Library.check(status, "the data cannot be read")
-          done += box.count * elementSize
+          let count = box.count * elementSize
+          let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done..<(done + count)])
+          if let chunks = place.chunks, !chunks.filters.isEmpty {
+            try unsafe chunks.copy(box, into: part) { chunk throws(CheckpointError) in
+              try state.decoded(chunk, of: chunks)
+            }
+          } else {
+            let memory = try box.select(in: space)
+            let status = unsafe H5Dread(
+              dataset, type.id, memory.id, space.id, strata_h5_default(), part.baseAddress)
+            try HDF5Library.check(status, "the data cannot be read")
+          }
+          done += count
         }
       }
     }
@@ -86,12 +85,48 @@ extension HDF5File {
 }
 
 extension HDF5File.State {
+  /// Opens a dataset, unless it is the one that is open.
+  fileprivate mutating func open(_ place: HDF5Place) throws(CheckpointError) -> hid_t {
+    if datasetPath != place.path {
+      datasetPath = nil
+      dataset = nil
+      chunks = [:]
+      places = []
+      // Chunks that went through filters are kept decoded, here and not in the library.
+      let isPlain = place.chunks.map(\.filters.isEmpty) ?? false
+      let cache = isPlain ? place.chunks.map { ChunkCache($0) } : nil
+      let access = try (cache ?? ChunkCache()).makeAccess()
+      dataset = try HDF5Handle(
+        unsafe H5Dopen2(id(), place.path, access.id), "the dataset cannot be opened")
+      datasetPath = place.path
+    }
+    return try openDataset()
+  }
+
   /// The identifier of the open dataset.
   func openDataset() throws(CheckpointError) -> hid_t {
     switch dataset {
     case .some(let dataset): return dataset.id
     case .none: throw CheckpointError(.hdf5Invalid, "no dataset is open")
     }
+  }
+
+  /// A decoded chunk of the open dataset.
+  fileprivate mutating func decoded(
+    _ place: Int, of layout: HDF5Chunks
+  ) throws(CheckpointError) -> Bytes {
+    if let known = chunks[place] { return known }
+    let bytes = try layout.decoded(place, of: openDataset())
+    // Reading goes in row-major order: what was decoded first is needed last. Half of it at a time, so
+    // that the list is not moved for each.
+    let most = ChunkCache(layout).count
+    if places.count >= most {
+      for old in places.prefix((most + 1) / 2) { chunks[old] = nil }
+      places.removeFirst((most + 1) / 2)
+    }
+    chunks[place] = bytes
+    places.append(place)
+    return bytes
   }
 }
 

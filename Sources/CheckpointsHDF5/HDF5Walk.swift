@@ -1,11 +1,11 @@
 import CHDF5
 import Checkpoints
 
-/// Where libhdf5 finds a dataset, and with how many chunks in memory it is read.
+/// Where libhdf5 finds a dataset, and how it is cut into chunks.
 struct HDF5Place: Sendable {
   /// The path, `/lstm/weight_ih_l0`.
   var path: String
-  var cache: ChunkCache
+  var chunks: HDF5Chunks?
 }
 
 extension HDF5File {
@@ -48,7 +48,9 @@ private struct HDF5Walk {
     self.id = id
     self.source = source
     self.attributeReader = try HDF5AttributeReader(of: id, source)
-    self.extents = HDF5Extents(base: attributeReader.base, fileSize: source.count)
+    self.extents = HDF5Extents(
+      base: attributeReader.heap.base, headSize: attributeReader.heap.smallestHead,
+      fileSize: source.count)
   }
 
   mutating func contents() throws(CheckpointError) -> (HDF5Directory, [HDF5Place]) {
@@ -224,7 +226,7 @@ private struct HDF5Walk {
           elementType: dataset.elementType, shape: dataset.shape,
           storedByteCount: dataset.storedByteCount, encoding: dataset.encoding,
           offset: dataset.offset),
-        place: HDF5Place(path: "/" + path.joined(separator: "/"), cache: dataset.cache),
+        place: HDF5Place(path: "/" + path.joined(separator: "/"), chunks: dataset.chunks),
         order: order))
   }
 

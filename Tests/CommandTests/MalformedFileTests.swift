@@ -42,7 +42,9 @@ import Testing
   func inspected(file: MalformedFile) throws {
     let (result, _) = try run(["inspect", file.path])
     // A small file is read whole, and its checksums are checked.
-    guard file.isTensorFault, !["checksumMismatch", "decompressMismatch"].contains(file.code) else {
+    guard file.isTensorFault, file.format != "hdf5",
+      !["checksumMismatch", "decompressMismatch"].contains(file.code)
+    else {
       #expect(result.status == 2, "\(file): \(result)")
       #expect(try result.code == file.code, "\(file): \(result)")
       return

@@ -5,8 +5,8 @@ import struct
 
 from .cases import FLOATS, Case
 from .hdf5_image import (DATATYPE, DEFLATE, EXTERNAL, FLETCHER32, NBIT, SCALEOFFSET, SHUFFLE,
-                         SIGNATURE, SZIP, UNDEFINED, VARIABLE_STRING, Image, attribute, chunked,
-                         committed, compact, contiguous, deflated, external, filters, floating,
+                         SIGNATURE, SZIP, UNDEFINED, VARIABLE_STRING, Image, attribute, checksum,
+                         chunked, committed, compact, contiguous, deflated, external, filters, floating,
                          hard, implicit_chunks, integer, plain, single_chunk, soft, string,
                          user_defined, virtual)
 
@@ -56,9 +56,11 @@ def links():
         yield case("externalLink", what, row, beside(make), "a link to another file",
                    tensor="rnn.inner" if row == "H3" else "x")
     for what, target in (("dataset", b"/weight"), ("dangling", b"/nowhere"), ("loop", b"x"),
-                         ("parent", b"/"), ("empty", b""), ("long", b"/a" * 30000)):
+                         ("parent", b"/"), ("long", b"/a" * 30000)):
         yield case("softLink", what, "H2", beside(lambda i, g: [soft("x", target)]),
                    "a link to a path", tensor="x")
+    yield case("hdf5Invalid", "link-to-nothing", "H2",
+               beside(lambda i, g: [soft("x", b"")]), "a link to an empty path")
     for kind in (65, 255):
         yield case("linkClass", f"user-defined-{kind}", "H4",
                    beside(lambda i, g: [user_defined("x", kind, b"whatever")]),
@@ -107,6 +109,7 @@ def storage():
             # One mapping, all of the source to all of the dataset.
             block = struct.pack("<BQ", 0, 1) + name + b"\0weight\0"
             block += struct.pack("<IIII", 3, 1, 0, 0) * 2
+            block += struct.pack("<I", checksum(block))
             return [hard("x", image.dataset(virtual(image.heap(block))))]
         return beside(build)
 
@@ -148,7 +151,7 @@ def types():
                                          mantissa=(32, 23))),
         "float-8": ("H11", floating(size=1, precision=8, sign=7, exponent=(3, 4), mantissa=(0, 3),
                                     bias=7)),
-        "float-vax": ("H11", floating(order=3)),
+        "float-vax": ("H11", bytes([0x31]) + floating(order=3)[1:]),
         "integer-precision": ("H11", integer(precision=24)),
         "integer-offset": ("H11", integer(precision=16, offset=8)),
         "integer-3": ("H11", integer(size=3)), "integer-16": ("H11", integer(size=16)),
@@ -192,6 +195,8 @@ def sizes():
                one(contiguous(UNDEFINED, 24), shape=(1 << 40, 1 << 40)),
                "a shape of 2^80 elements", tensor="x")
     yield case("shapeOverflow", "dimension", "H13",
+               one(contiguous(UNDEFINED, 24), shape=(1 << 61,)), "a dimension of 2^61", tensor="x")
+    yield case("hdf5Invalid", "dimension-2-to-63", "H13",
                one(contiguous(UNDEFINED, 24), shape=(1 << 63,)), "a dimension of 2^63", tensor="x")
     yield case("shapeOverflow", "behind-zero", "H13",
                one(contiguous(UNDEFINED, 0), shape=(0, 1 << 40, 1 << 40)),
@@ -226,8 +231,23 @@ def chunks():
                         ("2-gibibytes", (1 << 29, 4)), ("other-rank", (2, 3, 4))):
         yield case("chunkLimit", what, "H16", one(chunked(UNDEFINED, *sizes), shape=(6,)),
                    "a chunk of an absurd shape", tensor="x")
-    yield case("chunkLimit", "element-size", "H16", one(chunked(UNDEFINED, 2, 8), shape=(6,)),
-               "chunks of elements of another size", tensor="x")
+    yield case("sizeMismatch", "chunks-of-other-elements", "H16", beside(
+        lambda i, g: [hard("x", i.dataset(chunked(i.tree(
+            [(16, (place,), i.put(FLOATS[:16])) for place in (0, 2, 4)]), 2, 8), shape=(6,)))]),
+        "chunks of elements of another size", tensor="x")
+    for what, sizes in (("short", (4, 8, 8)), ("long", (8, 16, 8))):
+        yield case("sizeMismatch", f"{what}-chunk", "H16", beside(
+            lambda i, g: [hard("x", i.dataset(chunked(i.tree(
+                [(size, (2 * place,), i.put(FLOATS)) for place, size in enumerate(sizes)]), 2, 4),
+                shape=(6,)))]), "a chunk that is stored in another number of bytes", tensor="x")
+    yield case("decompressMismatch", "shuffled-short", "H16", beside(
+        lambda i, g: [hard("x", i.dataset(filters((SHUFFLE, (4,)), (DEFLATE, (6,))), single_chunk(
+            i.put(deflated(FLOATS[:20])), 6, 4, stored=len(deflated(FLOATS[:20]))), shape=(6,)))]),
+        "a chunk that gives fewer bytes than it has", tensor="x", fault="tensor")
+    yield case("filterNotAllowed", "deflate-twice", "H7", beside(
+        lambda i, g: [hard("x", i.dataset(filters((DEFLATE, (6,)), (DEFLATE, (6,))), single_chunk(
+            i.put(deflated(deflated(FLOATS))), 6, 4, stored=40), shape=(6,)))]),
+        "deflate of deflate", tensor="x")
     data = deflated(FLOATS)
     yield case("expansionLimit", "a-gibibyte-of-nothing", "H15", beside(
         lambda i, g: [hard("x", i.dataset(filters((DEFLATE, (9,))), single_chunk(
@@ -271,7 +291,7 @@ def extents():
         contiguous(g - 8, 24)))]), "data over the header of another tensor", tensor="x")
     yield case("extentOutOfFile", "superblock", "H17", beside(lambda i, g: [hard("x", i.dataset(
         contiguous(8, 24)))]), "data over the head of the file", tensor="x")
-    yield case("extentOutOfFile", "chunk", "H17", beside(lambda i, g: [hard("x", i.dataset(
+    yield case("hdf5Invalid", "chunk-behind-the-end", "H17", beside(lambda i, g: [hard("x", i.dataset(
         single_chunk(1 << 40, 6, 4), shape=(6,)))]), "a chunk behind the end of the file",
         tensor="x", fault="tensor")
 
@@ -420,9 +440,11 @@ def structure():
         yield case("hdf5Invalid", what, "H19", beside(lambda i, g: [hard("x", make(i))]), why,
                    tensor="x")
     for what, name in (("slash", "a/b"), ("dot", "."), ("not-utf-8", b"\xff\xfe"),
-                       ("empty", ""), ("long", "x" * 1025)):
+                       ("long", "x" * 1025)):
         yield case("badName", what, "H3", beside(lambda i, g: [hard(name, i.good())]),
                    "a name that none can have")
+    yield case("hdf5Invalid", "name-empty", "H3", beside(lambda i, g: [hard("", i.good())]),
+               "a link without a name")
     yield case("duplicateName", "slash-and-dot", "H3", beside(
         lambda i, g: [hard("a", i.group(hard("b", i.good()))), hard("a.b", i.good())]),
         "a.b and a/b", tensor="a.b")
