@@ -31,12 +31,6 @@
 #define IS_SANITIZED 0
 #endif
 
-bool strata_isolation_is_helper(void) {
-  struct stat input, socket;
-  return fstat(STRATA_ISOLATION_INPUT, &input) == 0 && S_ISREG(input.st_mode) &&
-         fstat(STRATA_ISOLATION_SOCKET, &socket) == 0 && S_ISSOCK(socket.st_mode);
-}
-
 const char *strata_isolation_input_path(void) {
 #if defined(__linux__)
   return "/proc/self/fd/3";
@@ -158,8 +152,18 @@ static int restrict_calls(void) { return 0; }
 static void close_others(void) {}
 #endif
 
-int strata_isolation_confine(uint64_t memory) {
+bool strata_isolation_is_helper(void) {
+  struct stat input, socket;
+  if (fstat(STRATA_ISOLATION_INPUT, &input) || !S_ISREG(input.st_mode)) return false;
+  if (fstat(STRATA_ISOLATION_SOCKET, &socket) || !S_ISSOCK(socket.st_mode)) return false;
   close_others();
+  // A runtime may have set handlers that start a debugger: a signal is an end, and nothing else.
+  static const int faults[] = {SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) signal(faults[i], SIG_DFL);
+  return true;
+}
+
+int strata_isolation_confine(uint64_t memory) {
   bool is_limited = limit(RLIMIT_CORE, 0) && limit(RLIMIT_FSIZE, 0);
   if (!IS_SANITIZED) is_limited = is_limited && limit(RLIMIT_AS, memory);
 #if defined(__linux__)

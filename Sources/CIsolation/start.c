@@ -176,10 +176,7 @@ int strata_isolation_file(const void *bytes, size_t count) {
   int length = snprintf(path, sizeof path, "%s/strata.XXXXXX", directory ? directory : "/tmp");
   if (length < 0 || (size_t)length >= sizeof path) return -1;
   int file = mkstemp(path);
-  if (file >= 0) {
-    unlink(path);
-    fcntl(file, F_SETFD, FD_CLOEXEC);
-  }
+  if (file >= 0) fcntl(file, F_SETFD, FD_CLOEXEC);
 #endif
   if (file < 0) return -1;
   while (count > 0) {
@@ -187,12 +184,25 @@ int strata_isolation_file(const void *bytes, size_t count) {
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) {
       strata_isolation_close(file);
+#if !defined(__linux__)
+      unlink(path);
+#endif
       return -1;
     }
     bytes = (const char *)bytes + written;
     count -= (size_t)written;
   }
-  return file;
+#if defined(__linux__)
+  // Whoever gets it can read it only.
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+  int reading = open(path, O_RDONLY | O_CLOEXEC);
+#else
+  int reading = open(path, O_RDONLY | O_CLOEXEC);
+  unlink(path);
+#endif
+  strata_isolation_close(file);
+  return reading;
 }
 
 void strata_isolation_close(int descriptor) {

@@ -37,7 +37,7 @@ extension CheckpointError.Code {
   /// The process that parses a file apart from this one was ended by a signal, or does not answer as it
   /// should: the file is malformed in a way that libhdf5 does not survive.
   public static let hdf5ReaderCrashed = Self(rawValue: "hdf5ReaderCrashed")
-  /// The process that parses a file apart from this one took more time or memory than any file needs.
+  /// Parsing a file takes more time or memory than any file needs, or than there is.
   public static let hdf5ReaderLimit = Self(rawValue: "hdf5ReaderLimit")
   /// No process can be started to parse a file apart from this one.
   public static let isolationUnavailable = Self(rawValue: "isolationUnavailable")

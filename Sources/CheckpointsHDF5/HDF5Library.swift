@@ -89,6 +89,9 @@ enum HDF5Library {
       } else if tells("inflate") || tells("deflate") {
         code = .decompressMismatch
         advice = "; the file is damaged, copy or export it again"
+      } else if tells("memory allocation failed") {
+        code = .hdf5ReaderLimit
+        advice = "; the file is damaged, or larger than this machine can read"
       } else if tells("chunk size must be") || tells("chunk dimension must be") {
         code = .chunkLimit
       } else if tells("unable to lock file") || tells("unable to lock the file") || tells("already open") {

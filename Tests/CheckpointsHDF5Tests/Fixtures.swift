@@ -74,7 +74,7 @@ enum Place: String, CaseIterable {
   var format: HDF5Format {
     switch self {
     case .here: HDF5Format()
-    case .apart: HDF5Format(isolated: true, helper: program("strata"))
+    case .apart: HDF5Format(isolated: true, helper: Self.program("strata"))
     }
   }
 

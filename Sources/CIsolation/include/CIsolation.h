@@ -54,7 +54,8 @@ const char *strata_isolation_message(int number);
 
 // MARK: The helper's side
 
-// Whether descriptors 3 and 4 are a regular file and a socket.
+// Whether descriptors 3 and 4 are a regular file and a socket. Then all others but the standard streams
+// are closed, and signals end the process.
 bool strata_isolation_is_helper(void);
 
 // The path under which descriptor 3 can be opened again, as long as anything can.
