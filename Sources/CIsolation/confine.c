@@ -45,14 +45,15 @@ static bool limit(int resource, uint64_t most) {
 
 #if defined(__linux__)
 
-// Landlock, as of the kernel's Documentation/userspace-api/landlock.rst. The headers of the C library
-// may know an older version than the kernel does.
+// Landlock, as of the kernel's Documentation/userspace-api/landlock.rst. The headers of the C
+// library may know an older version than the kernel does.
 struct ruleset {
   uint64_t files, network, scopes;
 };
 enum { CREATE_RULESET = 444, RESTRICT_SELF = 446 };
 
-// No file can be opened, no TCP, no signal to anybody else: all rights are ruled, and no rule gives one.
+// No file can be opened, no TCP, no signal to anybody else: all rights are ruled, and no rule gives
+// one.
 static int restrict_files(void) {
   long version = syscall(CREATE_RULESET, NULL, 0, 1u /* the version */);
   if (version < 0) return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -1;

@@ -139,7 +139,7 @@ ssize_t strata_isolation_receive(int socket, void *bytes, size_t count, int mill
     if (ready <= 0) return ready < 0 ? -1 : -2;
     ssize_t received = read(socket, bytes, count);
     if (received < 0 && errno == EINTR) continue;
-    // A helper that dies with a request unread resets the connection: that is an end like any other.
+    // A helper that dies with a request unread resets the connection: an end like any other.
     return received < 0 && errno == ECONNRESET ? 0 : received;
   }
 }

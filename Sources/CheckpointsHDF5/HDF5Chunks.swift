@@ -53,7 +53,9 @@ struct HDF5Chunks: Sendable {
     for place in 0..<count {
       let (sum, overflow) = total.addingReportingOverflow(
         try storedByteCount(of: origin(of: place), in: dataset))
-      guard !overflow else { throw CheckpointError(.extentOutOfFile, "more stored bytes than 2^64") }
+      guard !overflow else {
+        throw CheckpointError(.extentOutOfFile, "more stored bytes than 2^64")
+      }
       total = sum
     }
     return total
@@ -67,7 +69,8 @@ struct HDF5Chunks: Sendable {
     guard status >= 0, stored > 0 else {
       throw CheckpointError(
         .dataMissing,
-        "the chunk at \(origin) was never written and would read as a fill value; write all of them")
+        "the chunk at \(origin) was never written and would read as a fill value; write all of them"
+      )
     }
     return stored
   }
@@ -123,7 +126,8 @@ struct HDF5Chunks: Sendable {
     }
     guard bytes.count == byteCount else {
       throw CheckpointError(
-        .decompressMismatch, "it has \(bytes.count) bytes and not \(byteCount); the file is damaged")
+        .decompressMismatch, "it has \(bytes.count) bytes and not \(byteCount); the file is damaged"
+      )
     }
     return bytes
   }
@@ -211,7 +215,8 @@ extension Bytes {
   /// - Throws: `checksumMismatch`.
   fileprivate func removingFletcher32() throws(CheckpointError) -> Bytes {
     guard count >= HDF5Chunks.checksumSize else {
-      throw CheckpointError(.checksumMismatch, "it is too short for its checksum; the file is damaged")
+      throw CheckpointError(
+        .checksumMismatch, "it is too short for its checksum; the file is damaged")
     }
     let bytes = self[0..<(count - HDF5Chunks.checksumSize)]
     let stored = integer(at: bytes.count, as: UInt32.self)

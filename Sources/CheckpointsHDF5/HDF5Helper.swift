@@ -96,7 +96,8 @@ public enum HDF5Helper {
 
   private static func send(_ kind: HDF5Exchange.Kind, _ bytes: Bytes) {
     let header = HDF5Exchange.header(kind, count: bytes.count)
-    let isSent = unsafe strata_isolation_give(header, header.count)
+    let isSent =
+      unsafe strata_isolation_give(header, header.count)
       && bytes.withUnsafeBytes { unsafe strata_isolation_give($0.baseAddress, $0.count) }
     // Nobody is there any more.
     if !isSent { strata_isolation_leave() }

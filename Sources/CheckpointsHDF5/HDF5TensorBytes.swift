@@ -139,6 +139,7 @@ extension RowMajorBox {
       : unsafe H5Sselect_hyperslab(
         space.id, H5S_SELECT_SET, start.map(UInt64.init), nil, size.map(UInt64.init), nil)
     try HDF5Library.check(status, "no part of the dataset can be selected")
-    return try HDF5Handle(space: [count])
+    // Of the same rank: where it is another, libhdf5 maps element by element.
+    return try HDF5Handle(space: start.isEmpty ? [count] : size)
   }
 }

@@ -27,8 +27,8 @@ struct KerasAttributes {
     } else if name == "model_config", let layer = Self.code(in: attribute.text) {
       throw CheckpointError(
         .unsupportedLayer, tensor: path.isEmpty ? nil : path.joined(separator: "."),
-        "model_config holds Python code, in the layer \"\(layer)\", which is never run; replace it by a "
-          + "layer of Keras, or save the weights alone with save_weights")
+        "model_config holds Python code, in the layer \"\(layer)\", which is never run; replace it "
+          + "by a layer of Keras, or save the weights alone with save_weights")
     }
   }
 
@@ -38,12 +38,14 @@ struct KerasAttributes {
     for list in lists {
       let known = list.attribute.hasPrefix("layer") ? groups : datasets
       for name in list.names {
-        let path = list.place + name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        let names = name.split(separator: "/", omittingEmptySubsequences: false)
+        let path = list.place + names.map(String.init)
         guard known.contains(path) else {
           throw CheckpointError(
             .attributeInvalid,
             tensor: list.place.isEmpty ? nil : list.place.joined(separator: "."),
-            "attribute \(list.attribute) names \"\(name)\", which is not there; the file is damaged")
+            "attribute \(list.attribute) names \"\(name)\", which is not there; the file is damaged"
+          )
         }
       }
     }

@@ -129,7 +129,9 @@ import Testing
 
   /// Answers of an unknown kind, an absurd length, or without sense.
   private static let nonsense: [[UInt8]] = {
-    var answers: [[UInt8]] = [[9, 0, 0, 0, 0, 0, 0, 0, 0], [0] + [UInt8](repeating: 0xFF, count: 8)]
+    var answers: [[UInt8]] = [
+      [9, 0, 0, 0, 0, 0, 0, 0, 0], [0] + [UInt8](repeating: 0xFF, count: 8),
+    ]
     answers.append(HDF5Exchange.header(.data, count: 0))
     answers.append(HDF5Exchange.header(.directory, count: .max))
     answers.append(HDF5Exchange.header(.directory, count: 1 << 30))

@@ -35,7 +35,8 @@ import Testing
       #expect(!error.reason.isEmpty && !error.reason.contains("\n"), "\(file): \(error)")
       if let tensor = file.tensor { #expect(error.tensor == tensor, "\(file): \(error)") }
     }
-    #expect(ContinuousClock.now - begin < .seconds(1), "\(file)")
+    // To start a process takes its time where everything runs at once.
+    #expect(ContinuousClock.now - begin < .seconds(place == .here ? 1 : 5), "\(file)")
   }
 
   @Test(arguments: files.filter(\.isAccepted), Place.allCases)

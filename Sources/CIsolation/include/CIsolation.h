@@ -26,8 +26,8 @@ typedef struct {
 } strata_isolation_end_t;
 
 // Starts `executable`, or the program that runs now when that is NULL, with the single argument
-// `argument`, an empty environment, /dev/null for the standard streams, `input` as descriptor 3, one
-// end of a socket as descriptor 4, and no other.
+// `argument`, an empty environment, /dev/null for the standard streams, `input` as descriptor 3,
+// one end of a socket as descriptor 4, and no other.
 //
 // Gives the other end and the process; returns 0 or the number of the system's error.
 int strata_isolation_start(
@@ -54,8 +54,8 @@ const char *strata_isolation_message(int number);
 
 // MARK: The helper's side
 
-// Whether descriptors 3 and 4 are a regular file and a socket. Then all others but the standard streams
-// are closed, and signals end the process.
+// Whether descriptors 3 and 4 are a regular file and a socket. Then all others but the standard
+// streams are closed, and signals end the process.
 bool strata_isolation_is_helper(void);
 
 // The path under which descriptor 3 can be opened again, as long as anything can.
@@ -69,8 +69,8 @@ enum {
 };
 
 // Gives up every right but using descriptors that are open, within `memory` bytes of address space:
-// nothing can be opened, written to a file, connected to or started. Returns what of STRATA_ISOLATION_… the kernel
-// offers, or -1 when it offers a wall and it cannot be raised.
+// nothing can be opened, written to a file, connected to or started. Returns what of
+// STRATA_ISOLATION_... the kernel offers, or -1 when it offers a wall and it cannot be raised.
 //
 // For the calling thread, so it has to be called before there are others.
 int strata_isolation_confine(uint64_t memory);
