@@ -288,3 +288,12 @@ private func systemRename(_ path: String, _ target: String) -> Int32 {
 private func systemMessage(_ number: Int32 = errno) -> String {
   unsafe String(cString: strerror(number))
 }
+
+extension UnsafeMutableRawBufferPointer {
+  /// Asks the system for large pages; where it has none, nothing changes.
+  func adviseLargePages() {
+    #if os(Linux)
+      unsafe _ = madvise(baseAddress, count, MADV_HUGEPAGE)
+    #endif
+  }
+}
