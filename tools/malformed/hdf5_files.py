@@ -59,8 +59,6 @@ def links():
                          ("parent", b"/"), ("long", b"/a" * 30000)):
         yield case("softLink", what, "H2", beside(lambda i, g: [soft("x", target)]),
                    "a link to a path", tensor="x")
-    yield case("hdf5Invalid", "link-to-nothing", "H2",
-               beside(lambda i, g: [soft("x", b"")]), "a link to an empty path")
     for kind in (65, 255):
         yield case("linkClass", f"user-defined-{kind}", "H4",
                    beside(lambda i, g: [user_defined("x", kind, b"whatever")]),
@@ -443,8 +441,6 @@ def structure():
                        ("long", "x" * 1025)):
         yield case("badName", what, "H3", beside(lambda i, g: [hard(name, i.good())]),
                    "a name that none can have")
-    yield case("hdf5Invalid", "name-empty", "H3", beside(lambda i, g: [hard("", i.good())]),
-               "a link without a name")
     yield case("duplicateName", "slash-and-dot", "H3", beside(
         lambda i, g: [hard("a", i.group(hard("b", i.good()))), hard("a.b", i.good())]),
         "a.b and a/b", tensor="a.b")
