@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What system calls the tool makes while it reads malformed HDF5 files, as strace sees them.
 
-The process that parses a file for the tool may open nothing from the moment on at which it looks at
-the file, and no process of the tool may ever open a socket of the network, or a file that it was not
-named: an attack of the file would be seen here.
+The process that parses a file for the tool may open nothing from the moment on at which it looks
+at the file, and no process of the tool may ever open a socket of the network, or a file that it was
+not named: an attack of the file would be seen here.
 
 usage: hdf5_calls.py STRATA [--every N] [--json FILE]
 """
@@ -19,8 +19,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # What a program of the system opens by itself, before or behind everything else: libraries and what
 # they look up when they are loaded.
-USUAL = re.compile(r'^"(/lib|/usr/lib|/usr/share|/etc/ld|/etc/ssl|/etc/gcrypt|/etc/krb5|/proc/|/sys/'
-                   r'|/dev/null|/etc/localtime|/opt/|/usr/local/)')
+USUAL = re.compile(r'^"(/lib|/usr/lib|/usr/share|/etc/ld|/etc/ssl|/etc/gcrypt|/etc/krb5|/proc/'
+                   r'|/sys/|/dev/null|/etc/localtime|/opt/|/usr/local/)')
 CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 
 
@@ -79,8 +79,8 @@ def main():
                 print(f"{path.name}: {call}")
     print(f"{clean} of {len(paths)} files made the tool open nothing else")
     if args.json:
-        entry = {"what": "Files that make HDF5 readers open others: foreign files and sockets opened, "
-                         "seen by strace", "tried": len(paths), "survived": clean, "note": ""}
+        entry = {"what": "Malformed HDF5 files that make the tool open no other file and no socket, as "
+                         "strace sees it", "tried": len(paths), "survived": clean, "note": ""}
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump([entry], file, indent=1)
     return 0 if clean == len(paths) else 1

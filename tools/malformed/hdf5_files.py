@@ -6,8 +6,8 @@ import struct
 from .cases import FLOATS, Case
 from .hdf5_image import (DATATYPE, DEFLATE, EXTERNAL, FLETCHER32, NBIT, SCALEOFFSET, SHUFFLE,
                          SIGNATURE, SZIP, UNDEFINED, VARIABLE_STRING, Image, attribute, checksum,
-                         chunked, committed, compact, contiguous, deflated, external, filters, floating,
-                         hard, implicit_chunks, integer, plain, single_chunk, soft, string,
+                         chunked, committed, compact, contiguous, deflated, external, filters,
+                         floating, hard, implicit_chunks, integer, plain, single_chunk, soft, string,
                          user_defined, virtual)
 
 PIB = 1 << 50
@@ -289,9 +289,9 @@ def extents():
         contiguous(g - 8, 24)))]), "data over the header of another tensor", tensor="x")
     yield case("extentOutOfFile", "superblock", "H17", beside(lambda i, g: [hard("x", i.dataset(
         contiguous(8, 24)))]), "data over the head of the file", tensor="x")
-    yield case("hdf5Invalid", "chunk-behind-the-end", "H17", beside(lambda i, g: [hard("x", i.dataset(
-        single_chunk(1 << 40, 6, 4), shape=(6,)))]), "a chunk behind the end of the file",
-        tensor="x", fault="tensor")
+    yield case("hdf5Invalid", "chunk-behind-the-end", "H17", beside(
+        lambda i, g: [hard("x", i.dataset(single_chunk(1 << 40, 6, 4), shape=(6,)))]),
+        "a chunk behind the end of the file", tensor="x", fault="tensor")
 
     def shared(image, good):
         data = image.put(bytes(2048))
@@ -469,7 +469,8 @@ def accepted():
         x=("F32", (6,), FLOATS))
     yield read("keras", beside(lambda i, g: [
         hard("lstm", i.group(hard("w", g), attribute("weight_names", b"w", string(1), (1,)))),
-        attribute("layer_names", b"lstm", string(4), (1,)), attribute("model_config", '{"class_name":"Sequential","config":{"layers":[]}}')]),
+        attribute("layer_names", b"lstm", string(4), (1,)),
+        attribute("model_config", '{"class_name":"Sequential","config":{"layers":[]}}')]),
         "lists that name what is there", **{"lstm.w": answer["weight"]})
     yield read("lambda-in-a-note", beside(lambda i, g: [attribute("note", "Lambda")]),
                "a note of a lambda is none")
