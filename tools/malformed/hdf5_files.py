@@ -7,8 +7,8 @@ from .cases import FLOATS, Case
 from .hdf5_image import (DATATYPE, DEFLATE, EXTERNAL, FLETCHER32, NBIT, SCALEOFFSET, SHUFFLE,
                          SIGNATURE, SZIP, UNDEFINED, VARIABLE_STRING, Image, attribute, checksum,
                          chunked, committed, compact, contiguous, deflated, external, filters,
-                         floating, hard, implicit_chunks, integer, plain, single_chunk, soft, string,
-                         user_defined, virtual)
+                         floating, hard, implicit_chunks, integer, plain, single_chunk, soft,
+                         string, user_defined, virtual)
 
 PIB = 1 << 50
 
