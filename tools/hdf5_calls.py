@@ -79,8 +79,8 @@ def main():
                 print(f"{path.name}: {call}")
     print(f"{clean} of {len(paths)} files made the tool open nothing else")
     if args.json:
-        entry = {"what": "Malformed HDF5 files that make the tool open no other file and no socket, "
-                         "as strace sees it",
+        entry = {"what": "Malformed HDF5 files that make the tool open no other file and no "
+                         "socket, as strace sees it",
                  "tried": len(paths), "survived": clean, "note": ""}
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump([entry], file, indent=1)
