@@ -41,9 +41,13 @@ let package = Package(
       name: "CRecurrentKernels",
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux, .android]))]),
 
+    // Processes that may do nothing but read one file, for files that are not to be trusted.
+    .target(name: "CIsolation"),
+
     .target(name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: strict),
     .target(
-      name: "CheckpointsHDF5", dependencies: ["Checkpoints", "CHDF5"], swiftSettings: strict),
+      name: "CheckpointsHDF5", dependencies: ["Checkpoints", "CHDF5", "CIsolation"],
+      swiftSettings: strict),
     .target(
       name: "RecurrentNetworks", dependencies: ["Checkpoints", "CRecurrentKernels"],
       swiftSettings: strict),
@@ -62,8 +66,14 @@ let package = Package(
     .testTarget(
       name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"],
       swiftSettings: strict),
+    // A helper that does what none should, for the process that must not believe it.
+    .executableTarget(
+      name: "hostile-reader", dependencies: ["CIsolation"], path: "Tests/HostileReader"),
     .testTarget(
-      name: "CheckpointsHDF5Tests", dependencies: ["Checkpoints", "CheckpointsHDF5"],
+      name: "CheckpointsHDF5Tests",
+      dependencies: [
+        "Checkpoints", "CheckpointsHDF5", "CIsolation", "TestSupport", "strata", "hostile-reader",
+      ],
       swiftSettings: strict),
     // Counts calls of malloc and its kin, for the promise that running allocates nothing.
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),

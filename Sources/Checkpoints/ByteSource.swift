@@ -106,6 +106,16 @@ public struct ByteSource: Sendable {
     try bytes(in: 0..<min(count, self.count))
   }
 
+  /// Calls `body` with the number of the open file; nil when the source is none, or a part of one.
+  package func withDescriptor<Result>(
+    _ body: (Int32) throws(CheckpointError) -> Result
+  ) throws(CheckpointError) -> Result? {
+    guard case .file(let file) = origin, start == 0, try file.status().size == count else {
+      return nil
+    }
+    return try file.withNumber(body)
+  }
+
   /// The bytes in memory, when they are all there.
   package var memory: Bytes? {
     if case .memory(let bytes) = origin { bytes[start..<(start + count)] } else { nil }

@@ -22,6 +22,14 @@ final class FileDescriptor: Sendable {
 
   deinit { close(number) }
 
+  /// Calls `body` with the number, under which another process can be given the file.
+  func withNumber<Result>(
+    _ body: (Int32) throws(CheckpointError) -> Result
+  ) throws(CheckpointError) -> Result {
+    defer { withExtendedLifetime(self) {} }
+    return try body(number)
+  }
+
   // MARK: Reading
 
   /// Opens a regular file.
@@ -279,4 +287,13 @@ private func systemRename(_ path: String, _ target: String) -> Int32 {
 /// What the system says about an error number, by default the last one.
 private func systemMessage(_ number: Int32 = errno) -> String {
   unsafe String(cString: strerror(number))
+}
+
+extension UnsafeMutableRawBufferPointer {
+  /// Asks the system for large pages; where it has none, nothing changes.
+  func adviseLargePages() {
+    #if os(Linux)
+      unsafe _ = madvise(baseAddress, count, MADV_HUGEPAGE)
+    #endif
+  }
 }

@@ -24,8 +24,16 @@ enum StreamBuffers {
     if isKept(count), let kept = idle.withLock({ $0[count]?.popLast() }) {
       return unsafe kept.buffer
     }
-    return .allocate(byteCount: count, alignment: 64)
+    guard count >= largeSize else { return .allocate(byteCount: count, alignment: 64) }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: pageSize)
+    unsafe buffer.adviseLargePages()
+    return unsafe buffer
   }
+
+  /// Memory of this size is worth large pages: fresh small ones cost as much as what is read into them.
+  private static let largeSize = 8 << 20
+  /// The size of a large page, on the processors that have them.
+  private static let pageSize = 2 << 20
 
   /// Takes memory back, or frees it.
   static func giveBack(_ buffer: UnsafeMutableRawBufferPointer) {

@@ -25,8 +25,20 @@ extension CheckpointError.Code {
   public static let extentOutOfFile = Self(rawValue: "extentOutOfFile")
   /// A group is reached by more than one path.
   public static let groupCycle = Self(rawValue: "groupCycle")
+  /// The tensors together are larger than anything the file can hold.
+  public static let totalExpansion = Self(rawValue: "totalExpansion")
+  /// The file holds a layer that is code.
+  public static let unsupportedLayer = Self(rawValue: "unsupportedLayer")
   /// An attribute is malformed.
   public static let attributeInvalid = Self(rawValue: "attributeInvalid")
   /// The file is open elsewhere for writing, or marked so.
   public static let fileBusy = Self(rawValue: "fileBusy")
+
+  /// The process that parses a file apart from this one was ended by a signal, or does not answer as it
+  /// should: the file is malformed in a way that libhdf5 does not survive.
+  public static let hdf5ReaderCrashed = Self(rawValue: "hdf5ReaderCrashed")
+  /// Parsing a file takes more time or memory than any file needs, or than there is.
+  public static let hdf5ReaderLimit = Self(rawValue: "hdf5ReaderLimit")
+  /// No process can be started to parse a file apart from this one.
+  public static let isolationUnavailable = Self(rawValue: "isolationUnavailable")
 }

@@ -6,6 +6,11 @@ struct HDF5ElementType: Sendable {
   var dtype: DType
   var isBigEndian: Bool
 
+  init(dtype: DType, isBigEndian: Bool) {
+    self.dtype = dtype
+    self.isBigEndian = isBigEndian
+  }
+
   /// Understands a type of libhdf5.
   /// - Throws: `typeNotAllowed`, with what it is and what to do about it.
   init(_ type: borrowing HDF5Handle) throws(CheckpointError) {

@@ -3,10 +3,12 @@ import Checkpoints
 
 /// An attribute that can be told as text.
 struct HDF5Attribute {
-  var name: String
+  var name = ""
   var text: String
   /// The value, where it is one integer.
   var integer: Int?
+  /// The texts, where it is any number of them.
+  var texts: [String] = []
 }
 
 /// Reads the attributes of objects of one file.
@@ -15,7 +17,7 @@ struct HDF5AttributeReader {
   private static let largestArray = 1024
 
   private let source: ByteSource
-  private var heap: HDF5GlobalHeap
+  private(set) var heap: HDF5GlobalHeap
 
   init(of file: hid_t, _ source: ByteSource) throws(CheckpointError) {
     self.source = source
@@ -33,8 +35,9 @@ struct HDF5AttributeReader {
       do {
         let attribute = try HDF5Handle(
           unsafe H5Aopen(object.id, name, strata_h5_default()), "it cannot be opened")
-        if let (text, integer) = try value(of: attribute) {
-          readable.append(HDF5Attribute(name: name, text: text, integer: integer))
+        if var value = try value(of: attribute) {
+          value.name = name
+          readable.append(value)
         } else {
           ignored.append(name)
         }
@@ -67,20 +70,21 @@ struct HDF5AttributeReader {
     return valid.sorted()
   }
 
-  /// The value as text; nil when it is neither text nor a number nor a short list of those.
+  /// The value as text, without a name; nil when it is neither text nor a number nor a short list of
+  /// those.
   private mutating func value(
     of attribute: borrowing HDF5Handle
-  ) throws(CheckpointError) -> (text: String, integer: Int?)? {
+  ) throws(CheckpointError) -> HDF5Attribute? {
     let type = try HDF5Handle(H5Aget_type(attribute.id), "its type cannot be read")
     let space = try HDF5Handle(H5Aget_space(attribute.id), "its shape cannot be read")
     let isNull = H5Sget_simple_extent_type(space.id) == H5S_NULL
     let shape = try Shape(space.dimensions())
     if H5Tget_class(type.id) == H5T_STRING {
-      if isNull { return ("", nil) }
+      if isNull { return HDF5Attribute(text: "") }
       guard shape.rank <= 1 || shape.elementCount == 1 else { return nil }
       let texts = try strings(of: attribute, type, count: shape.elementCount)
-      if texts.count == 1 { return (texts[0], nil) }
-      return (try CanonicalJSON.encode(texts), nil)
+      let text = texts.count == 1 ? texts[0] : try CanonicalJSON.encode(texts)
+      return HDF5Attribute(text: text, texts: texts)
     }
     // What is no element of a tensor is no metadata either.
     guard let element = try? HDF5ElementType(type), !isNull, shape.rank <= 1,
@@ -92,9 +96,9 @@ struct HDF5AttributeReader {
     guard texts.count == 1 else {
       // JSON has no number that is not finite.
       let items = texts.map { $0.hasSuffix("nan") || $0.hasSuffix("inf") ? "\"\($0)\"" : $0 }
-      return ("[\(items.joined(separator: ","))]", nil)
+      return HDF5Attribute(text: "[\(items.joined(separator: ","))]")
     }
-    return (texts[0], Int(texts[0]))
+    return HDF5Attribute(text: texts[0], integer: Int(texts[0]))
   }
 
   private func read(

@@ -3,17 +3,13 @@ import Checkpoints
 
 /// What a dataset is, checked whole before anything of it is read.
 struct HDF5Dataset: Sendable {
-  enum Layout: Sendable {
-    /// The elements stand in one run of the file, at this offset.
-    case contiguous(offset: Int)
-    /// The elements go through libhdf5.
-    case library(ChunkCache)
-  }
-
   var elementType: HDF5ElementType
   var shape: Shape
-  var layout: Layout
-  var encoding: String
+  var encoding = HDF5Directory.Encoding.raw
+  /// Where the elements stand in one run of the file; nil when they go through libhdf5.
+  var offset: Int?
+  /// How the elements are cut into chunks, where they are.
+  var chunks: HDF5Chunks?
   /// The bytes that the elements take in the file.
   var storedByteCount: Int
 
@@ -53,23 +49,20 @@ struct HDF5Dataset: Sendable {
     let count = shape.byteCount(of: elementType.dtype)
     switch kind {
     case H5D_CONTIGUOUS:
-      encoding = "raw"
-      layout = .contiguous(
-        offset: try Self.contiguous(dataset, count: count, stored: storedByteCount, of: source))
+      offset = try Self.contiguous(dataset, count: count, stored: storedByteCount, of: source)
     case H5D_COMPACT:
       guard storedByteCount == count else {
         throw CheckpointError(
           .sizeMismatch, "\(storedByteCount) stored bytes, the shape \(shape) takes \(count)")
       }
-      encoding = "raw"
-      layout = .library(ChunkCache())
     case H5D_CHUNKED:
-      encoding = filters.contains(H5Z_FILTER_DEFLATE) ? "deflate" : "chunked"
-      let chunk = try Self.chunk(creation, rank: shape.rank, elementType.dtype)
-      try Self.checkChunks(
-        dataset, space, chunk, shape, size: elementType.dtype.size, stored: storedByteCount,
-        isDeflated: filters.contains(H5Z_FILTER_DEFLATE))
-      layout = .library(ChunkCache(shape, chunk: chunk, elementSize: elementType.dtype.size))
+      encoding = filters.contains(.deflate) ? .deflate : .chunked
+      let chunks = HDF5Chunks(
+        shape: shape, size: try Self.chunk(creation, rank: shape.rank, elementType.dtype),
+        elementSize: elementType.dtype.size, filters: filters,
+        filtersEdges: try Self.filtersEdges(creation))
+      try Self.check(chunks, in: dataset, space, stored: storedByteCount)
+      self.chunks = chunks
     default:
       throw CheckpointError(.hdf5Invalid, "the dataset is stored in an unknown layout")
     }
@@ -106,25 +99,40 @@ struct HDF5Dataset: Sendable {
 
   private static func filters(
     _ creation: borrowing HDF5Handle
-  ) throws(CheckpointError) -> [H5Z_filter_t] {
+  ) throws(CheckpointError) -> [HDF5Chunks.Filter] {
     let count = H5Pget_nfilters(creation.id)
     try HDF5Library.check(count, "the filters cannot be read")
-    var filters: [H5Z_filter_t] = []
+    var filters: [HDF5Chunks.Filter] = []
     for index in 0..<UInt32(count) {
-      var valueCount = 0
+      var (values, valueCount) = ([UInt32(0)], 1)
       let filter = unsafe H5Pget_filter2(
-        creation.id, index, nil, &valueCount, nil, 0, nil, nil)
+        creation.id, index, nil, &valueCount, &values, 0, nil, nil)
       try HDF5Library.check(filter, "the filters cannot be read")
-      guard [H5Z_FILTER_DEFLATE, H5Z_FILTER_SHUFFLE, H5Z_FILTER_FLETCHER32].contains(filter) else {
+      switch filter {
+      // What one gives is known, and so what the other is given; nobody deflates twice.
+      case H5Z_FILTER_DEFLATE where !filters.contains(.deflate): filters.append(.deflate)
+      case H5Z_FILTER_SHUFFLE where valueCount == 1 && values[0] > 0:
+        filters.append(.shuffle(elementSize: Int(values[0])))
+      case H5Z_FILTER_FLETCHER32: filters.append(.fletcher32)
+      default:
         let name = filterNames[filter].map { "\($0) (\(filter))" } ?? "number \(filter)"
         throw CheckpointError(
           .filterNotAllowed,
           "stored with the filter \(name), only gzip, shuffle and fletcher32 are read; write it "
             + "with compression=\"gzip\", or run h5repack -f GZIP=4 on the file")
       }
-      filters.append(filter)
     }
     return filters
+  }
+
+  /// Whether chunks that reach out of the shape went through the filters.
+  private static func filtersEdges(
+    _ creation: borrowing HDF5Handle
+  ) throws(CheckpointError) -> Bool {
+    var options: UInt32 = 0
+    try HDF5Library.check(
+      unsafe H5Pget_chunk_opts(creation.id, &options), "the chunks cannot be read")
+    return options & UInt32(H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS) == 0
   }
 
   private static func chunk(
@@ -150,12 +158,11 @@ struct HDF5Dataset: Sendable {
   }
 
   /// Every chunk must be there, and must not announce more than what is stored can give.
-  private static func checkChunks(
-    _ dataset: borrowing HDF5Handle, _ space: borrowing HDF5Handle, _ chunk: [Int],
-    _ shape: Shape, size: Int, stored: Int, isDeflated: Bool
+  private static func check(
+    _ chunks: HDF5Chunks, in dataset: borrowing HDF5Handle, _ space: borrowing HDF5Handle,
+    stored: Int
   ) throws(CheckpointError) {
-    // No overflow: every factor is at most a dimension, and Shape checked their product.
-    let wanted = zip(shape.dimensions, chunk).reduce(1) { $0 * (($1.0 + $1.1 - 1) / $1.1) }
+    let wanted = chunks.count
     var found: UInt64 = 0
     // By the dataspace: H5S_ALL is not understood here before 1.10.9.
     try HDF5Library.check(
@@ -166,22 +173,36 @@ struct HDF5Dataset: Sendable {
         "\(found) of \(wanted) chunks were written, the rest would read as a fill value; write all"
       )
     }
-    let chunkBytes = chunk.reduce(size, *)
+    let chunkBytes = chunks.byteCount
     let (decoded, overflow) = chunkBytes.multipliedReportingOverflow(by: wanted)
+    guard !chunks.filters.isEmpty || !overflow && stored == decoded else {
+      throw CheckpointError(
+        .sizeMismatch, "\(stored) stored bytes, \(wanted) chunks of \(chunkBytes) take \(decoded)")
+    }
+    let isDeflated = chunks.filters.contains(.deflate)
     // What deflate can give at most for each stored byte, and for each chunk beyond.
-    let (limit, _) = stored.multipliedReportingOverflow(by: isDeflated ? 1032 : 1)
+    let (limit, _) = stored.multipliedReportingOverflow(
+      by: isDeflated ? HDF5Directory.mostExpansion : 1)
     guard !overflow, decoded <= limit + (isDeflated ? 64 * wanted : 0) else {
       throw CheckpointError(
         .expansionLimit,
         "\(stored) stored bytes cannot give \(wanted) chunks of \(chunkBytes) bytes")
     }
+    let counted = try chunks.storedByteCount(in: dataset.id)
+    guard counted == UInt64(stored) else {
+      throw CheckpointError(
+        .sizeMismatch,
+        "the index has \(stored) stored bytes, the chunks that it leads to have \(counted); the file is "
+          + "damaged")
+    }
   }
 }
 
-/// How many decoded chunks libhdf5 keeps of a dataset.
+/// How many decoded chunks of a dataset are kept.
 struct ChunkCache: Sendable {
   static let limit = 64 << 20
 
+  var count = 0
   var bytes = 0
   var slots = 521
 
@@ -200,9 +221,15 @@ struct ChunkCache: Sendable {
       count *= max(1, (shape[axis] + chunk[axis] - 1) / chunk[axis])
     }
     count = min(count, max(1, Self.limit / chunkBytes))
+    self.count = count
     bytes = count * chunkBytes
     // A prime, so that neighbours do not share a slot, and ten times as many as there are chunks.
     slots = [521, 5_003, 50_021, 500_009].first { $0 >= 10 * count } ?? 500_009
+  }
+
+  /// Enough for a dataset that is cut so.
+  init(_ chunks: HDF5Chunks) {
+    self.init(chunks.shape, chunk: chunks.size, elementSize: chunks.elementSize)
   }
 
   /// A list of access properties with this cache.

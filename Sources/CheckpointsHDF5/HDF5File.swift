@@ -12,6 +12,10 @@ final class HDF5File: Sendable {
     /// It stays open from piece to piece, for its cache of chunks; one at a time bounds the memory.
     var dataset: HDF5Handle?
     var datasetPath: String?
+    /// Decoded chunks of it, by their place.
+    var chunks: [Int: Bytes] = [:]
+    /// Their places, in the order in which they were decoded.
+    var places: [Int] = []
 
     /// The identifier of the open file.
     func id() throws(CheckpointError) -> hid_t {
@@ -27,11 +31,17 @@ final class HDF5File: Sendable {
   /// Names for files in memory: libhdf5 takes two of one name for one file.
   private static let memoryCount = Atomic<Int>(0)
 
-  /// Opens a file for reading.
+  /// Opens a file for reading; through `descriptor`, where that is the source's and nothing can be
+  /// opened.
   /// - Throws: `truncated`, `fileBusy`, `hdf5Invalid`.
-  init(reading source: ByteSource) throws(CheckpointError) {
+  init(reading source: ByteSource, descriptor: Int32? = nil) throws(CheckpointError) {
     let file = try HDF5Library.locked { () throws(CheckpointError) in
       let access = try HDF5Handle(properties: strata_h5_file_access())
+      if let descriptor {
+        try HDF5Library.check(
+          strata_h5_use_descriptor(access.id, descriptor), "no driver for descriptors")
+        return try Self.open("/strata descriptor", access)
+      }
       if let path = source.path {
         // Set explicitly: some builds have drivers that open sockets.
         try HDF5Library.check(H5Pset_fapl_sec2(access.id), "no driver for files")

@@ -1,5 +1,11 @@
 public import Checkpoints
 
+#if canImport(FoundationEssentials)
+  public import FoundationEssentials
+#else
+  public import Foundation
+#endif
+
 /// HDF5 files, through libhdf5.
 ///
 /// A tensor is a dataset; its name is the dataset's path with dots for slashes, so that
@@ -9,7 +15,7 @@ public import Checkpoints
 ///
 /// Files that lead elsewhere (links that are not hard, external and virtual storage), run code
 /// (filters of plugins), or hold what is no tensor, are refused by name. libhdf5 itself is not hard
-/// against every malformed file: open files of strangers in a process that may die.
+/// against every malformed file: read files of strangers with `HDF5Format(isolated: true)`.
 public struct HDF5Format: CheckpointFormat {
   /// The group that holds the goldens.
   static let goldenGroup = "strata_goldens"
@@ -20,10 +26,26 @@ public struct HDF5Format: CheckpointFormat {
   /// The root's attribute that holds the model description, JSON.
   static let modelAttribute = "strata_model"
 
+  /// A head and the shortest root group.
+  static let smallestFile = 48
+
   private static let signature: [UInt8] = [0x89] + Array("HDF\r\n".utf8) + [0x1A, 0x0A]
 
+  /// Whether files are parsed by a process of their own.
+  let isIsolated: Bool
+  /// The program that parses them then; nil for this one.
+  let helperPath: String?
+
   /// Makes the format.
-  public init() {}
+  ///
+  /// With `isolated` each file is parsed by a helper, a process of its own that can read that file and
+  /// do nothing else, and whose answers are checked: what libhdf5 does not survive is an error here. The
+  /// helper is this program once more, which has to call `HDF5Helper.runIfRequested()` first of all, or
+  /// the program `helper`, which does: the tool `strata` is one. Written are files in this process.
+  public init(isolated: Bool = false, helper: URL? = nil) {
+    isIsolated = isolated
+    helperPath = helper?.path
+  }
 
   /// `hdf5`.
   public var name: String { "hdf5" }

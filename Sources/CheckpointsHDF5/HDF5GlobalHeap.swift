@@ -9,7 +9,7 @@ import Checkpoints
 struct HDF5GlobalHeap {
   private let source: ByteSource
   /// Where the addresses of the file are counted from.
-  private let base: Int
+  let base: Int
   private let offsetSize: Int
   private let lengthSize: Int
 
@@ -36,8 +36,16 @@ struct HDF5GlobalHeap {
     self.base = Int(userBlock)
     self.offsetSize = offsetSize
     self.lengthSize = lengthSize
-    self.budget = 64 * (source.count + (1 << 18))
+    self.budget = Self.budget(forFileOf: source.count)
   }
+
+  /// How much text a file of so many bytes may give: far more than an honest one can.
+  static func budget(forFileOf count: Int) -> Int {
+    64 * (min(count, Int.max >> 8) + (1 << 18))
+  }
+
+  /// The bytes of the shortest head that a file with such addresses has.
+  var smallestHead: Int { 16 + 4 * offsetSize }
 
   /// The bytes that a string of variable length takes in an attribute: length, address, number.
   var referenceSize: Int { 4 + offsetSize + 4 }

@@ -82,13 +82,19 @@ enum HDF5Library {
     if code == .hdf5Invalid {
       if tells("truncated file") {
         code = .truncated
-      } else if tells("Fletcher32") || tells("incorrect metadata checksum") {
+      } else if stack.last?.contains("incorrect metadata checksum") ?? false {
+        // Where something else is innermost, reading was only tried once more because of it.
         code = .checksumMismatch
         advice = "; the file is damaged, copy or export it again"
       } else if tells("inflate") || tells("deflate") {
         code = .decompressMismatch
         advice = "; the file is damaged, copy or export it again"
-      } else if tells("unable to lock file") || tells("already open") {
+      } else if tells("memory allocation failed") {
+        code = .hdf5ReaderLimit
+        advice = "; the file is damaged, or larger than this machine can read"
+      } else if tells("chunk size must be") || tells("chunk dimension must be") {
+        code = .chunkLimit
+      } else if tells("unable to lock") || tells("already open") {
         code = .fileBusy
         advice = "; close the program that writes it, or run `h5clear -s` on it if none does"
       }

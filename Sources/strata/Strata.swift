@@ -19,9 +19,11 @@ struct Strata: ParsableCommand {
   static let version = "0.1.0"
 
   /// Every format that the tool reads and writes.
-  static let formats: [any CheckpointFormat] = .builtIn + [HDF5Format()]
+  static let formats: [any CheckpointFormat] = .builtIn + [HDF5Format(isolated: true)]
 
   static func main() {
+    // HDF5 files are parsed by this program once more, which can do nothing else.
+    HDF5Helper.runIfRequested()
     let arguments = Array(CommandLine.arguments.dropFirst())
     let output = Output(isJSON: arguments.contains("--json"))
     // The parser would complain about whatever stands behind an unknown subcommand.

@@ -67,6 +67,29 @@ enum Fixtures {
   }
 }
 
+/// Where files are parsed: in this process, or by the tool as a helper.
+enum Place: String, CaseIterable {
+  case here, apart
+
+  var format: HDF5Format {
+    switch self {
+    case .here: HDF5Format()
+    case .apart: HDF5Format(isolated: true, helper: Self.program("strata"))
+    }
+  }
+
+  /// An executable, which SwiftPM builds beside the test bundle.
+  static func program(_ name: String) -> URL {
+    #if os(macOS)
+      let bundle = Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") } ?? .main
+      return bundle.bundleURL.deletingLastPathComponent().appending(path: name)
+    #else
+      return URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+        .deletingLastPathComponent().appending(path: name)
+    #endif
+  }
+}
+
 /// A directory that goes away with the value.
 final class TemporaryDirectory: Sendable {
   let url: URL

@@ -4,17 +4,21 @@ import Foundation
 import Testing
 
 @Suite struct HDF5ReadingTests {
-  private enum Way: String, CaseIterable { case path, memory, mapped }
+  private enum Way: String, CaseIterable {
+    case path, memory, mapped, pathApart, memoryApart, mappedApart
+
+    var place: Place { rawValue.hasSuffix("Apart") ? .apart : .here }
+  }
 
   private func open(_ name: String, _ way: Way) throws -> CheckpointContents {
     let path = Fixtures.path(name)
     let source =
       switch way {
-      case .path: try ByteSource(contentsOf: path)
-      case .memory: ByteSource(Bytes(try Fixtures.bytes(name)))
-      case .mapped: try ByteSource(mappingImmutableFileAt: path)
+      case .path, .pathApart: try ByteSource(contentsOf: path)
+      case .memory, .memoryApart: ByteSource(Bytes(try Fixtures.bytes(name)))
+      case .mapped, .mappedApart: try ByteSource(mappingImmutableFileAt: path)
       }
-    return try HDF5Format().open(source)
+    return try way.place.format.open(source)
   }
 
   @Test func fixturesAreThere() {
@@ -38,8 +42,8 @@ import Testing
     try contents.verify()
   }
 
-  @Test(arguments: Fixtures.readable)
-  func attributesBecomeMetadata(name: String) throws {
+  @Test(arguments: Fixtures.readable, [Way.path, .pathApart])
+  private func attributesBecomeMetadata(name: String, way: Way) throws {
     let expected = try #require(try Fixtures.expected()[name])
     var metadata: [String: String] = [:]
     for (path, attributes) in expected.attributes ?? [:] {
@@ -48,21 +52,23 @@ import Testing
         metadata[place + attribute] = value.text
       }
     }
-    let contents = try open(name, .path)
+    let contents = try open(name, way)
     #expect(contents.metadata == metadata)
     #expect(contents.ignored.isEmpty)
   }
 
-  @Test func orderIsTheRecordedOne() throws {
+  @Test(arguments: [Way.path, .pathApart])
+  private func orderIsTheRecordedOne(way: Way) throws {
     #expect(
-      try open("nested.h5", .path).tensors.map(\.name) == [
+      try open("nested.h5", way).tensors.map(\.name) == [
         "encoder.lstm.weight_ih_l0", "encoder.lstm.weight_hh_l0", "encoder.lstm.bias_ih_l0",
         "encoder.lstm.bias_hh_l0", "fc.weight", "fc.bias",
       ])
   }
 
-  @Test func orderIsNaturalWithoutARecord() throws {
-    let names = try open("dtypes.h5", .path).tensors.map(\.name).filter { $0.hasSuffix(".le") }
+  @Test(arguments: [Way.path, .pathApart])
+  private func orderIsNaturalWithoutARecord(way: Way) throws {
+    let names = try open("dtypes.h5", way).tensors.map(\.name).filter { $0.hasSuffix(".le") }
     #expect(
       names == [
         "BF16.le", "BOOL.le", "F16.le", "F32.le", "F64.le", "I8.le", "I16.le", "I32.le", "I64.le",
@@ -70,18 +76,18 @@ import Testing
       ])
   }
 
-  @Test(arguments: Fixtures.refused)
-  func isRefusedByTheCodeInItsName(name: String) throws {
+  @Test(arguments: Fixtures.refused, Place.allCases)
+  func isRefusedByTheCodeInItsName(name: String, place: Place) throws {
     let code = CheckpointError.Code(rawValue: String(name.prefix { $0 != "." }))
     let path = Fixtures.path("refused/\(name)")
     let error = expectFault(code) {
-      _ = try HDF5Format().open(ByteSource(contentsOf: path))
+      _ = try place.format.open(ByteSource(contentsOf: path))
     }
     #expect(error?.file == path)
     #expect(error?.tensor != nil)
     #expect(error?.reason.contains("\n") == false)
     expectFault(code) {
-      _ = try HDF5Format().open(ByteSource(Bytes(Fixtures.bytes("refused/\(name)"))))
+      _ = try place.format.open(ByteSource(Bytes(Fixtures.bytes("refused/\(name)"))))
     }
   }
 
@@ -94,13 +100,15 @@ import Testing
     #expect(try tensor.read() == open("storage.h5", .path)["gzip-2d"]?.read())
   }
 
-  @Test func readsFromManyThreads() async throws {
-    let contents = try open("storage.h5", .path)
+  @Test(arguments: Place.allCases)
+  func readsFromManyThreads(place: Place) async throws {
+    let ways: [Way] = place == .here ? [.path, .memory] : [.pathApart, .memoryApart]
+    let contents = try open("storage.h5", ways[0])
     let wanted = try contents.tensors.map { try $0.read() }
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for worker in 0..<8 {
         group.addTask {
-          let own = try open("storage.h5", worker % 2 == 0 ? .path : .memory)
+          let own = try open("storage.h5", ways[worker % 2])
           return try own.tensors.map { try $0.read() } == wanted
             && contents.tensors.map { try $0.read() } == wanted
         }
@@ -111,30 +119,33 @@ import Testing
 
   // MARK: Damaged files
 
-  @Test(arguments: ["nested-plain.h5", "keras-bf16.h5"])
-  func everyTruncationIsRefused(name: String) throws {
+  @Test(arguments: ["nested-plain.h5", "keras-bf16.h5"], Place.allCases)
+  func everyTruncationIsRefused(name: String, place: Place) throws {
     let bytes = Bytes(try Fixtures.bytes(name))
     let wanted = try HDF5Format().open(ByteSource(bytes)).tensors.map { try $0.read() }
     var refused = 0
-    for count in 0..<bytes.count {
+    // A process for each takes its time.
+    let counts = Array(stride(from: 0, to: bytes.count, by: place == .here ? 1 : 97))
+    for count in counts {
       do {
-        let contents = try HDF5Format().open(ByteSource(bytes[0..<count]))
+        let contents = try place.format.open(ByteSource(bytes[0..<count]))
         #expect(try contents.tensors.map { try $0.read() } == wanted, "\(count) bytes")
       } catch let error as CheckpointError {
         refused += 1
         #expect(count >= 8 || error.code == .truncated, "\(count) bytes: \(error)")
       }
     }
-    #expect(refused == bytes.count)
+    #expect(refused == counts.count)
   }
 
-  @Test func aTruncatedFileIsCalledThat() throws {
+  @Test(arguments: Place.allCases)
+  func aTruncatedFileIsCalledThat(place: Place) throws {
     let directory = try TemporaryDirectory()
     let bytes = try Fixtures.bytes("storage.h5")
     let path = directory.path("cut.h5")
     try Data(bytes[..<(bytes.count / 2)]).write(to: URL(filePath: path))
     let error = expectFault(.truncated) {
-      _ = try HDF5Format().open(ByteSource(contentsOf: path))
+      _ = try place.format.open(ByteSource(contentsOf: path))
     }
     #expect(error?.file == path)
   }
@@ -154,8 +165,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [("fletcher32-2d", CheckpointError.Code.checksumMismatch)])
-  func damagedChunksAreNoticed(name: String, code: CheckpointError.Code) throws {
+  @Test(arguments: Place.allCases)
+  func damagedChunksAreNoticed(place: Place) throws {
+    let (name, code) = ("fletcher32-2d", CheckpointError.Code.checksumMismatch)
     // The first bytes of the tensor as they are stored: this one is not compressed.
     var bytes = try Fixtures.bytes("storage.h5")
     let hex = try #require(try Fixtures.expected()["storage.h5"]?.tensors[name]?.hex)
@@ -165,12 +177,13 @@ import Testing
       bytes[range.lowerBound] ^= 1
     }
     #expect(start.count == 32)
-    let contents = try HDF5Format().open(ByteSource(Bytes(bytes)))
+    let contents = try place.format.open(ByteSource(Bytes(bytes)))
     let error = expectFault(code) { _ = try contents[name]?.read() }
     #expect(error?.tensor == name)
   }
 
-  @Test func damagedDeflateIsNoticed() throws {
+  @Test(arguments: Place.allCases)
+  func damagedDeflateIsNoticed(place: Place) throws {
     let original = try Fixtures.bytes("storage.h5")
     // Streams of zlib's default level begin 78 5E or 78 9C, h5py's level 4 with the former.
     var bytes = original
@@ -180,7 +193,7 @@ import Testing
       count += 1
     }
     #expect(count > 0)
-    let contents = try HDF5Format().open(ByteSource(Bytes(bytes)))
+    let contents = try place.format.open(ByteSource(Bytes(bytes)))
     expectFault(.decompressMismatch) { _ = try contents["gzip-2d"]?.read() }
   }
 

@@ -4,11 +4,11 @@ import Testing
 
 @Suite struct HDF5TensorBytesTests {
   /// Chunked in three dimensions, contiguous, compact, big-endian, scalar.
-  @Test(arguments: ["storage.h5", "storage-v110.h5", "dtypes.h5"])
-  func everyRangeIsThatPartOfTheWhole(file: String) throws {
+  @Test(arguments: ["storage.h5", "storage-v110.h5", "dtypes.h5"], Place.allCases)
+  func everyRangeIsThatPartOfTheWhole(file: String, place: Place) throws {
     let seed = UInt64.random(in: 0...UInt64.max)
     var random = SeededGenerator(seed: seed)
-    for tensor in try HDF5Format().open(ByteSource(contentsOf: Fixtures.path(file))).tensors {
+    for tensor in try place.format.open(ByteSource(contentsOf: Fixtures.path(file))).tensors {
       let whole = try tensor.read().bytes
       for _ in 0..<40 {
         let a = Int.random(in: 0...whole.count, using: &random)
@@ -33,17 +33,19 @@ import Testing
     #expect(isInside)
   }
 
-  @Test func aTensorKeepsItsFileOpen() throws {
+  @Test(arguments: Place.allCases)
+  func aTensorKeepsItsFileOpen(place: Place) throws {
     let tensor: StoredTensor
     do {
-      let contents = try HDF5Format().open(ByteSource(contentsOf: Fixtures.path("storage.h5")))
+      let contents = try place.format.open(ByteSource(contentsOf: Fixtures.path("storage.h5")))
       tensor = try #require(contents["shuffle-gzip-3d"])
     }
     #expect(try tensor.read().shape == [5, 7, 6])
   }
 
-  @Test func encodingTellsHowBytesAreStored() throws {
-    let contents = try HDF5Format().open(ByteSource(contentsOf: Fixtures.path("storage.h5")))
+  @Test(arguments: Place.allCases)
+  func encodingTellsHowBytesAreStored(place: Place) throws {
+    let contents = try place.format.open(ByteSource(contentsOf: Fixtures.path("storage.h5")))
     #expect(contents["contiguous-2d"]?.encoding == "raw")
     #expect(contents["contiguous-2d"]?.storedByteCount == 13 * 17 * 4)
     #expect(contents["compact-2d"]?.encoding == "raw")

@@ -48,15 +48,19 @@ import Testing
     WriteOptions(compression: compression, hdf5Layout: layout)
   }
 
-  @Test(arguments: WriteOptions.HDF5Layout.allCases, [WriteOptions.Compression.none, .deflate])
+  @Test(
+    arguments: [
+      (.flat, .none), (.flat, .deflate), (.nested, .none), (.nested, .deflate),
+    ] as [(WriteOptions.HDF5Layout, WriteOptions.Compression)], Place.allCases)
   func thereAndBackKeepsEverything(
-    layout: WriteOptions.HDF5Layout, compression: WriteOptions.Compression
+    way: (layout: WriteOptions.HDF5Layout, compression: WriteOptions.Compression), place: Place
   ) throws {
+    let (layout, compression) = way
     let seed = UInt64.random(in: 0...UInt64.max)
     let written = try checkpoint(seed: seed)
     let path = directory.path("\(layout)-\(compression).h5")
-    try written.write(to: path, format: HDF5Format(), options: options(layout, compression))
-    let read = try Checkpoint(CheckpointReader(contentsOf: path, formats: [HDF5Format()]))
+    try written.write(to: path, format: place.format, options: options(layout, compression))
+    let read = try Checkpoint(CheckpointReader(contentsOf: path, formats: [place.format]))
     #expect(read.stateDict == written.stateDict, "seed \(seed)")
     #expect(read.goldens == written.goldens, "seed \(seed)")
     #expect(read.metadata == written.metadata)
@@ -81,8 +85,10 @@ import Testing
   }
 
   /// Larger than a piece of 4 MiB, in chunks that pieces cut: rows of 3 × 1001 elements.
-  @Test(arguments: [WriteOptions.Compression.none, .deflate])
-  func aTensorOfSeveralPiecesComesBack(compression: WriteOptions.Compression) throws {
+  @Test(arguments: [WriteOptions.Compression.none, .deflate], Place.allCases)
+  func aTensorOfSeveralPiecesComesBack(
+    compression: WriteOptions.Compression, place: Place
+  ) throws {
     var random = SeededGenerator(seed: 3)
     var tensor = try random.tensor(.int16, [1000, 3, 1001])
     // Half of it zeros, so that deflate finds something.
@@ -93,42 +99,45 @@ import Testing
       ]))
     let path = directory.path("large.h5")
     try Checkpoint(stateDict: ["w": tensor])
-      .write(to: path, format: HDF5Format(), options: options(.flat, compression))
-    let contents = try HDF5Format().open(ByteSource(contentsOf: path))
+      .write(to: path, format: place.format, options: options(.flat, compression))
+    let contents = try place.format.open(ByteSource(contentsOf: path))
     let stored = try #require(contents["w"])
     #expect(try stored.read() == tensor)
     #expect((stored.storedByteCount < 4_000_000) == (compression == .deflate))
   }
 
   /// A row alone is larger than a chunk.
-  @Test func aVeryWideTensorComesBack() throws {
+  @Test(arguments: Place.allCases)
+  func aVeryWideTensorComesBack(place: Place) throws {
     var random = SeededGenerator(seed: 4)
     let tensor = try random.tensor(.float32, [2, 3, 300_007])
     let path = directory.path("wide.h5")
     try Checkpoint(stateDict: ["w": tensor])
-      .write(to: path, format: HDF5Format(), options: options(.flat, .deflate))
-    let contents = try HDF5Format().open(ByteSource(contentsOf: path))
+      .write(to: path, format: place.format, options: options(.flat, .deflate))
+    let contents = try place.format.open(ByteSource(contentsOf: path))
     #expect(try contents["w"]?.read() == tensor)
   }
 
-  @Test func convertsFromOneHDF5FileToAnother() throws {
+  @Test(arguments: Place.allCases)
+  func convertsFromOneHDF5FileToAnother(place: Place) throws {
     // The lock must be free while pieces are read from the other file.
     let source = try CheckpointReader(
-      contentsOf: Fixtures.path("storage.h5"), formats: [HDF5Format()])
+      contentsOf: Fixtures.path("storage.h5"), formats: [place.format])
     let path = directory.path("copy.h5")
     try source.contents.write(
-      to: path, format: HDF5Format(), options: options(.nested, .deflate))
-    let copy = try Checkpoint(CheckpointReader(contentsOf: path, formats: [HDF5Format()]))
+      to: path, format: place.format, options: options(.nested, .deflate))
+    let copy = try Checkpoint(CheckpointReader(contentsOf: path, formats: [place.format]))
     let original = try Checkpoint(source)
     #expect(copy.stateDict == original.stateDict)
   }
 
-  @Test func nothingIsLeftOpenNorBeside() throws {
+  @Test(arguments: Place.allCases)
+  func nothingIsLeftOpenNorBeside(place: Place) throws {
     let path = directory.path("closed.h5")
     for _ in 0..<3 {
       try checkpoint(seed: 1).write(
-        to: path, format: HDF5Format(), options: WriteOptions(replacesExisting: true))
-      let contents = try HDF5Format().open(ByteSource(contentsOf: path))
+        to: path, format: place.format, options: WriteOptions(replacesExisting: true))
+      let contents = try place.format.open(ByteSource(contentsOf: path))
       try contents.verify()
     }
     #expect(

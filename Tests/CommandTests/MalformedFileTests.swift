@@ -42,7 +42,9 @@ import Testing
   func inspected(file: MalformedFile) throws {
     let (result, _) = try run(["inspect", file.path])
     // A small file is read whole, and its checksums are checked.
-    guard file.isTensorFault, !["checksumMismatch", "decompressMismatch"].contains(file.code) else {
+    guard file.isTensorFault, file.format != "hdf5",
+      !["checksumMismatch", "decompressMismatch"].contains(file.code)
+    else {
       #expect(result.status == 2, "\(file): \(result)")
       #expect(try result.code == file.code, "\(file): \(result)")
       return
@@ -78,8 +80,17 @@ import Testing
   }
 }
 
-/// The most memory that a process had resident so far; 0 where that cannot be seen.
+/// The most memory that a process and those that it has started had resident so far; 0 where that cannot
+/// be seen.
 func residentBytes(of process: Int32) -> Int {
+  let list = "/proc/\(process)/task/\(process)/children"
+  let children = String(
+    decoding: FileManager.default.contents(atPath: list) ?? Data(), as: UTF8.self)
+  return children.split(separator: " ").compactMap { Int32($0) }
+    .reduce(ownResidentBytes(of: process)) { $0 + residentBytes(of: $1) }
+}
+
+private func ownResidentBytes(of process: Int32) -> Int {
   // The high-water mark stands there as long as the process runs.
   let status = FileManager.default.contents(atPath: "/proc/\(process)/status") ?? Data()
   for line in String(decoding: status, as: UTF8.self).split(separator: "\n")

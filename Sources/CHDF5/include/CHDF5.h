@@ -102,6 +102,9 @@ static inline herr_t strata_h5_without_locks(hid_t access) {
 #endif
 }
 
+// Has a file read from an open descriptor, which stays its owner's.
+herr_t strata_h5_use_descriptor(hid_t access, int descriptor);
+
 // A conversion that changes nothing, registered from variable-length strings to opaque bytes. It is
 // how the length and the heap address of such a string are read as they stand in the file: libhdf5
 // itself believes the length (1.10 allocates and touches twice 4 GiB for a file of 6 KiB, and
