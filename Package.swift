@@ -37,11 +37,14 @@ let package = Package(
     .target(
       name: "CHDF5",
       dependencies: [.target(name: "CHDF5System", condition: .when(platforms: [.macOS]))]),
+    // Renaming without replacing, reserving and syncing, as Swift's modules of the C libraries lack it.
+    .target(name: "CFileSystem"),
     .target(
       name: "CRecurrentKernels",
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux, .android]))]),
 
-    .target(name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: strict),
+    .target(
+      name: "Checkpoints", dependencies: ["CZlib", "CFileSystem"], swiftSettings: strict),
     .target(
       name: "CheckpointsHDF5", dependencies: ["Checkpoints", "CHDF5"], swiftSettings: strict),
     .target(

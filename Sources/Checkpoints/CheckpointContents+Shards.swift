@@ -84,18 +84,26 @@ extension CheckpointContents {
   private static func publish(
     _ shards: [SealedFile], index: SealedFile
   ) throws(CheckpointError) {
-    let replaced = shards.filter { FileDescriptor.status(of: $0.target) != nil }.map(\.target)
-    if !replaced.isEmpty { FileDescriptor.remove(index.target) }
+    let replaced = Set(
+      shards.map(\.target).filter { FileDescriptor.status(of: $0) != nil })
+    if !replaced.isEmpty {
+      FileDescriptor.remove(index.target)
+      // Or a power failure might bring it back beside new shards.
+      try index.synchronizeDirectory()
+    }
     var published: [String] = []
     do {
       for file in shards {
-        try file.publish()
+        try file.move()
         published.append(file.target)
       }
-      try index.publish()
+      // The index must not be on the disk before what it names.
+      try index.synchronizeDirectory()
+      try index.move()
     } catch {
       for path in published where !replaced.contains(path) { FileDescriptor.remove(path) }
       throw error
     }
+    try index.synchronizeDirectory()
   }
 }

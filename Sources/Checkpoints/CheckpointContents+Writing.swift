@@ -42,6 +42,7 @@ extension CheckpointContents {
     let file = try AtomicFile(path, replacingExisting: options.replacesExisting)
     let checksums: [UInt32]
     do {
+      try file.reserve(tensors + (format.holdsGoldens ? goldens : []), options)
       checksums = try format.write(self, to: file, options: options)
     } catch {
       throw error.located(file: path)
