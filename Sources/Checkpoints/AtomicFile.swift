@@ -33,9 +33,9 @@ public struct AtomicFile: ~Copyable {
       guard replacingExisting else {
         throw CheckpointError(.exists, file: path, "the file exists already")
       }
-      guard FileDescriptor.status(of: target)?.identity == existing.identity else {
-        throw CheckpointError(
-          .notWritable, file: path, "a file that has no name, or another one by now, stands there")
+      // As behind /dev/stdout, when what it was sent to has been removed.
+      guard FileDescriptor.status(of: target) != nil else {
+        throw CheckpointError(.notWritable, file: path, "the file that stands there has no name")
       }
     }
     let created: (file: HiddenFile, descriptor: FileDescriptor, permissions: UInt32)
@@ -168,13 +168,7 @@ struct SealedFile: Sendable {
   /// - Throws: `exists`, `notWritable`; then nothing has changed at the path, unless the reason says so.
   func publish() throws(CheckpointError) {
     try move()
-    do {
-      try synchronizeDirectory()
-    } catch {
-      var error = error
-      error.reason = "written and verified, but it may not outlive a power failure: \(error.reason)"
-      throw error
-    }
+    try confirm()
   }
 
   /// Gives the file its name.
@@ -184,6 +178,18 @@ struct SealedFile: Sendable {
       try FileDescriptor.rename(hidden.path, to: target, replacing: replacesExisting)
     } catch {
       throw AtomicFile.renamed(error, to: path)
+    }
+  }
+
+  /// Sees to it that the file, which has its name, keeps it.
+  /// - Throws: `notWritable`, saying that all else is done.
+  func confirm() throws(CheckpointError) {
+    do {
+      try synchronizeDirectory()
+    } catch {
+      var error = error
+      error.reason = "written and verified, but it may not outlive a power failure: \(error.reason)"
+      throw error
     }
   }
 

@@ -80,19 +80,19 @@ extension CheckpointContents {
     if path != indexPath { FileDescriptor.remove(path) }
   }
 
-  /// Gives all files their names; where that fails, those that are new go away again.
+  /// Gives all files their names; where that fails, what was there before is there again.
   private static func publish(
     _ shards: [SealedFile], index: SealedFile
   ) throws(CheckpointError) {
-    let replaced = Set(
-      shards.map(\.target).filter { FileDescriptor.status(of: $0) != nil })
-    if !replaced.isEmpty {
-      FileDescriptor.remove(index.target)
-      // Or a power failure might bring it back beside new shards.
-      try index.synchronizeDirectory()
-    }
+    let old = ([index] + shards).map(\.target).filter { FileDescriptor.status(of: $0) != nil }
+    let kept = old.map { HiddenFile(keeping: $0) }
     var published: [String] = []
     do {
+      if !old.isEmpty {
+        FileDescriptor.remove(index.target)
+        // Or a power failure might bring it back beside new shards.
+        try index.synchronizeDirectory()
+      }
       for file in shards {
         try file.move()
         published.append(file.target)
@@ -101,9 +101,13 @@ extension CheckpointContents {
       try index.synchronizeDirectory()
       try index.move()
     } catch {
-      for path in published where !replaced.contains(path) { FileDescriptor.remove(path) }
+      for path in published where !old.contains(path) { FileDescriptor.remove(path) }
+      // The index last, and only beside what it names.
+      for (path, file) in zip(old, kept).reversed() {
+        guard let file, file.takeBack(path) else { break }
+      }
       throw error
     }
-    try index.synchronizeDirectory()
+    try index.confirm()
   }
 }

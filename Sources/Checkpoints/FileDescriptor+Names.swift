@@ -31,13 +31,18 @@ extension FileDescriptor {
     let status = unsafe strata_rename_exclusively(path, target)
     guard [EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP].contains(status) else { return status }
     // A file system that does not know this: a hard link, too, is refused when the name is taken.
-    if unsafe link(path, target) == 0 {
+    if link(path, to: target) {
       unsafe _ = unlink(path)
       return 0
     }
     guard [EPERM, ENOTSUP, EOPNOTSUPP].contains(errno) else { return errno }
     // Nor hard links: the best that is left, though not one step.
     return unsafe access(target, F_OK) == 0 ? EEXIST : renamed(path, target)
+  }
+
+  /// Gives a file a second name that is free; whether that was possible.
+  static func link(_ path: String, to target: String) -> Bool {
+    systemLink(path, target) == 0
   }
 
   /// Removes a file, if it is there.
@@ -115,6 +120,10 @@ extension FileDescriptor {
   static func isRunning(_ process: Int32) -> Bool {
     kill(process, 0) == 0 || errno != ESRCH
   }
+}
+
+private func systemLink(_ path: String, _ target: String) -> Int32 {
+  unsafe link(path, target)
 }
 
 private func systemRename(_ path: String, _ target: String) -> Int32 {

@@ -22,11 +22,8 @@ final class HiddenFile: Sendable {
   static func creating(
     beside target: String, permissions: UInt32
   ) throws(CheckpointError) -> (HiddenFile, FileDescriptor) {
-    let (directory, name) = FileDescriptor.split(target)
     while true {
-      let random = String(UInt32.random(in: 0...UInt32.max), radix: 36)
-      let path =
-        "\(directory)/\(prefix(name))\(FileDescriptor.processIdentifier).\(random)\(suffix)"
+      let path = path(beside: target)
       let created = try paths.withLock { paths throws(CheckpointError) in
         let file = try FileDescriptor.creating(path, permissions: permissions)
         if file != nil { paths.insert(path) }
@@ -34,6 +31,34 @@ final class HiddenFile: Sendable {
       }
       if let created { return (HiddenFile(path), created) }
     }
+  }
+
+  /// Gives a file that is about to be replaced a hidden name as well; nil where that is impossible.
+  convenience init?(keeping target: String) {
+    let path = Self.path(beside: target)
+    let isKept = Self.paths.withLock { paths in
+      guard FileDescriptor.link(target, to: path) else { return false }
+      paths.insert(path)
+      return true
+    }
+    guard isKept else { return nil }
+    self.init(path)
+  }
+
+  /// Puts the file where it was; whether that was possible.
+  func takeBack(_ target: String) -> Bool {
+    do throws(CheckpointError) {
+      try FileDescriptor.rename(path, to: target, replacing: true)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  private static func path(beside target: String) -> String {
+    let (directory, name) = FileDescriptor.split(target)
+    let random = String(UInt32.random(in: 0...UInt32.max), radix: 36)
+    return "\(directory)/\(prefix(name))\(FileDescriptor.processIdentifier).\(random)\(suffix)"
   }
 
   /// What the hidden names beside a file begin with; one name may be as long as the system allows, and

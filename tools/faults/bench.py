@@ -20,7 +20,9 @@ TARGETS = {
     "hdf5": ("out.h5", []),
     "hdf5 deflated": ("out.h5", ["--compress", "deflate"]),
 }
-SHARDS = ("out.safetensors", ["--shard-size", "8000"])
+#: Four files and an index, and an older checkpoint of the same names.
+SHARDS = ("out.safetensors", ["--shard-size", "100"])
+OLD_SHARDS = ["--shard-size", "200", "--dtype", "F64"]
 
 
 class Faults:
@@ -101,6 +103,23 @@ def split_litter(files):
     return {name: bytes for name, bytes in files.items() if name not in litter}, litter
 
 
+def torn(files, old, new):
+    """What is wrong with named files that a sudden end left, or None.
+
+    A single file is old or new. Shards are a checkpoint only by their index, which may be gone, but must
+    not name files of which it knows nothing.
+    """
+    index = next((name for name in new if name.endswith(".json")), None)
+    if index and index not in files:
+        return None
+    if index:
+        states = [state for state in (old, new) if files[index] == state.get(index)]
+        whole = any(
+            all(files.get(name) == content for name, content in state.items()) for state in states)
+        return None if whole else f"an index of other files: {list(files)}"
+    return None if files in (old, new) else f"neither old nor new: {list(files)}"
+
+
 def judge(done, directory, old, new, killed=False):
     """What is wrong with the state after a run, or None.
 
@@ -108,11 +127,11 @@ def judge(done, directory, old, new, killed=False):
     process that was killed may leave hidden files.
     """
     files, litter = split_litter(contents(directory))
+    if killed:
+        return torn(files, old, new)
     if files not in (old, new):
         sizes = {name: len(bytes) for name, bytes in files.items()}
         return f"neither old nor new: {sizes}"
-    if killed:
-        return None
     if litter:
         return f"left {litter}"
     if done.returncode == 0:

@@ -2,7 +2,7 @@
 
 import itertools
 
-from bench import OLD, SHARDS, TARGETS, in_parallel, judge
+from bench import OLD, OLD_SHARDS, SHARDS, TARGETS, in_parallel, judge
 
 #: What can go wrong with which call: kinds of the preloaded library, and whether all later calls of that
 #: kind fail as well.
@@ -29,8 +29,12 @@ def jobs(faults):
         yield name, lambda where, t=target, o=options, f=force: faults.conversion(
             where / t, o, force=f), old, new
     target, options = SHARDS
-    yield "shards", lambda where, t=target, o=options: faults.conversion(
-        where / t, o), {}, faults.wanted(target, options)
+    new = faults.wanted(target, options)
+    old = faults.wanted(target, OLD_SHARDS)
+    assert len(new) > 2 and set(old) == set(new), (list(old), list(new))
+    for before in ({}, old):
+        yield "shards", lambda where, t=target, o=options, f=bool(before): faults.conversion(
+            where / t, o, force=f), before, new
 
     def running(where):
         return [faults.strata, "run", faults.input, "--input", faults.golden, "--output",

@@ -67,7 +67,7 @@ def memory(faults):
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             status, wrong = attempt(faults, where, case, limit, source, mayCrash=True)
             results.append((status, wrong))
-            size += (64 if faults.quick else 4) << 20
+            size += (64 if faults.quick else 8) << 20
         return results
 
     results = [r for sweep in in_parallel(sweep, list(cases(faults, source))) for r in sweep]

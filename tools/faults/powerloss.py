@@ -9,7 +9,7 @@ order, each perhaps in part; of the later changes of a directory any in which ea
 import itertools
 import random
 
-from bench import OLD, SHARDS, TARGETS, in_parallel
+from bench import OLD, OLD_SHARDS, SHARDS, TARGETS, in_parallel, torn
 
 
 class Disk:
@@ -99,6 +99,10 @@ class Disk:
             yield found
 
 
+def named(files):
+    return {name: content for name, content in files.items() if not name.startswith(".")}
+
+
 def power_loss(faults):
     cases = [(name, target, options) for name, (target, options) in TARGETS.items()]
     cases.append(("shards", *SHARDS))
@@ -113,7 +117,7 @@ def power_loss(faults):
             # An old checkpoint of the same names.
             old = {target: OLD}
             if name == "shards":
-                old = faults.wanted(target, [*options, "--dtype", "F64", "--shard-size", "16000"])
+                old = faults.wanted(target, OLD_SHARDS)
         for file, content in old.items():
             (where / file).write_bytes(content)
         record = faults.root / f"{name} {force}.record"
@@ -127,32 +131,16 @@ def power_loss(faults):
         for step in range(len(lines) + 1):
             for found in disk.states(generator, 2 if faults.quick else 8):
                 count += 1
-                wrong = judge(found, target, old, new)
+                wrong = torn(named(found), old, new)
                 if wrong:
                     failures.append(f"{name}, force {force}, before step {step}: {wrong}")
             if step < len(lines):
                 disk.follow(lines[step])
         # What the program said is done must be there.
         for found in disk.states(generator, 8):
-            if {k: v for k, v in found.items() if not k.startswith(".")} != new:
+            if named(found) != new:
                 failures.append(f"{name}, force {force}: done, but not on the disk")
         return count, failures
-
-    def judge(found, target, old, new):
-        found = {name: content for name, content in found.items() if not name.startswith(".")}
-        if len(new) > 1:
-            # Shards are a checkpoint only by their index, the one name that is no shard's.
-            index = next(name for name in new if name.endswith(".json"))
-            if index not in found:
-                return None
-            whole = any(
-                all(found.get(name) == content for name, content in files.items())
-                for files in (old, new) if found[index] == files.get(index))
-            return None if whole else f"an index of other files: {list(found)}"
-        content = found.get(target)
-        if content in (old.get(target), new[target]):
-            return None
-        return f"neither old nor new: {len(content)} bytes" if content else "the target is gone"
 
     sweeps = in_parallel(sweep, itertools.product(cases, (False, True)))
     faults.count(
