@@ -103,7 +103,8 @@ extension CheckpointContents {
     } catch {
       for path in published where !old.contains(path) { FileDescriptor.remove(path) }
       // The index last, and only beside what it names.
-      for (path, file) in zip(old, kept).reversed() {
+      for (path, file) in zip(old, kept).reversed()
+      where path == index.target || published.contains(path) {
         guard let file, file.takeBack(path) else { break }
       }
       throw error

@@ -51,7 +51,9 @@ final class HiddenFile: Sendable {
       try FileDescriptor.rename(path, to: target, replacing: true)
       return true
     } catch {
-      return false
+      // Renaming may be what has just failed.
+      FileDescriptor.remove(target)
+      return FileDescriptor.link(path, to: target)
     }
   }
 

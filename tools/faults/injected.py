@@ -16,7 +16,7 @@ FAULTS = [
     ("open", "EINTR", False), ("open", "EMFILE", True), ("close", "EIO", False),
     ("close", "EINTR", False), ("close", "ENOSPC", True), ("reserve", "ENOSPC", False),
     ("reserve", "EINTR", False), ("reserve", "EIO", False), ("reserve", "EOPNOTSUPP", True),
-    ("truncate", "EIO", False), ("chmod", "EPERM", False), ("read", "EIO", False),
+    ("chmod", "EPERM", False), ("read", "EIO", False),
     ("read", "EINTR", False), ("read", "short", False), ("read", "short", True),
 ]
 
@@ -97,7 +97,7 @@ def injected(faults):
         "write": "Failing, interrupted and partial writes", "sync": "Failing syncs of file and directory",
         "rename": "Failing renames", "create": "Files that cannot be created",
         "open": "Files and directories that cannot be opened", "close": "Failing closes",
-        "reserve": "Failing reservations of disk space", "truncate": "Failing truncations",
+        "reserve": "Failing reservations of disk space",
         "chmod": "Failing changes of permission bits", "read": "Failing and partial reads"}
     for call, words in names.items():
         mine = [sweep for sweep in sweeps if sweep[0] == call]
