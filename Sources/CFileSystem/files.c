@@ -36,8 +36,8 @@ int strata_reserve(int descriptor, int64_t count) {
   store.fst_flags = F_ALLOCATEALL;
   return fcntl(descriptor, F_PREALLOCATE, &store) == 0 ? 0 : errno;
 #elif defined(__linux__)
-  // Not posix_fallocate: it changes the size, and where the file system cannot reserve it writes a byte
-  // into every block.
+  // Not posix_fallocate: it changes the size, and where the file system cannot reserve it writes a
+  // byte into every block.
   int status;
   do {
     status = fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, count);
@@ -51,8 +51,8 @@ int strata_reserve(int descriptor, int64_t count) {
 int strata_synchronize(int descriptor) {
 #if defined(__APPLE__)
   if (fcntl(descriptor, F_FULLFSYNC) == 0) return 0;
-  // Only a file system that has no such call is asked for less: after any other error a second try could
-  // succeed without the bytes being there.
+  // Only a file system that has no such call is asked for less: after any other error a second try
+  // could succeed without the bytes being there.
   if (errno != ENOTSUP && errno != ENOTTY && errno != EINVAL) return errno;
 #endif
   return fsync(descriptor) == 0 ? 0 : errno;

@@ -84,7 +84,8 @@ class Faults:
             size = 1 << 22
             header = json.dumps({
                 f"layer{i}.weight": {
-                    "dtype": "F32", "shape": [1024, 1024], "data_offsets": [i * size, (i + 1) * size]}
+                    "dtype": "F32", "shape": [1024, 1024],
+                    "data_offsets": [i * size, (i + 1) * size]}
                 for i in range(megabytes // 4)}).encode()
             header += b" " * (-len(header) % 8)
             path.write_bytes(
@@ -106,8 +107,8 @@ def split_litter(files):
 def torn(files, old, new):
     """What is wrong with named files that a sudden end left, or None.
 
-    A single file is old or new. Shards are a checkpoint only by their index, which may be gone, but must
-    not name files of which it knows nothing.
+    A single file is old or new. Shards are a checkpoint only by their index, which may be gone, but
+    must not name files of which it knows nothing.
     """
     index = next((name for name in new if name.endswith(".json")), None)
     if index and index not in files:
@@ -123,8 +124,8 @@ def torn(files, old, new):
 def judge(done, directory, old, new, killed=False):
     """What is wrong with the state after a run, or None.
 
-    The target is what it was or what it was to become, byte for byte; status 0 means the latter. Only a
-    process that was killed may leave hidden files.
+    The target is what it was or what it was to become, byte for byte; status 0 means the latter.
+    Only a process that was killed may leave hidden files.
     """
     files, litter = split_litter(contents(directory))
     if killed:

@@ -4,8 +4,8 @@ import itertools
 
 from bench import OLD, OLD_SHARDS, SHARDS, TARGETS, in_parallel, judge
 
-#: What can go wrong with which call: kinds of the preloaded library, and whether all later calls of that
-#: kind fail as well.
+#: What can go wrong with which call: kinds of the preloaded library, and whether all later calls of
+#: that kind fail as well.
 FAULTS = [
     ("write", "ENOSPC", True), ("write", "EIO", False), ("write", "EINTR", False),
     ("write", "short", False), ("write", "short", True), ("write", "ENOSPC", False),
@@ -60,8 +60,8 @@ def attempt(faults, command, old, new, fault, number):
         environment["FAULT_STAYS"] = "1"
     done = faults.run(command(where), environment, timeout=60)
     wrong = judge(done, where, old, new)
-    # What is written or read in parts, and what a signal interrupts, must come through. (libhdf5 does not
-    # open again.)
+    # What is written or read in parts, and what a signal interrupts, must come through. (libhdf5
+    # does not open again.)
     again = {"write", "read", "reserve"} | (set() if "out.h5" in new else {"create", "open"})
     harmless = kind == "short" or kind == "EINTR" and call in again
     if not wrong and harmless and done.returncode != 0:
@@ -78,8 +78,8 @@ def attempt(faults, command, old, new, fault, number):
 def injected(faults):
     kinds = [f for f in FAULTS if not faults.quick or (f[0], f[1]) in {
         ("write", "ENOSPC"), ("sync", "EIO"), ("rename", "EIO"), ("create", "EIO"),
-        ("open", "EIO"), ("close", "EIO"), ("reserve", "ENOSPC"), ("write", "short"), ("write", "EINTR"),
-        ("create", "EINTR")}]
+        ("open", "EIO"), ("close", "EIO"), ("reserve", "ENOSPC"), ("write", "short"),
+        ("write", "EINTR"), ("create", "EINTR")}]
 
     def sweep(item):
         (name, command, old, new), fault = item
@@ -94,7 +94,8 @@ def injected(faults):
 
     sweeps = in_parallel(sweep, itertools.product(jobs(faults), kinds))
     names = {
-        "write": "Failing, interrupted and partial writes", "sync": "Failing syncs of file and directory",
+        "write": "Failing, interrupted and partial writes",
+        "sync": "Failing syncs of file and directory",
         "rename": "Failing renames", "create": "Files that cannot be created",
         "open": "Files and directories that cannot be opened", "close": "Failing closes",
         "reserve": "Failing reservations of disk space",

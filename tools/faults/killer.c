@@ -1,6 +1,6 @@
-// Kills a program at its Nth stop at a system call, before or after the kernel has done it: killer N
-// PROGRAM ARGUMENTS... All threads count together. Prints "killed" or, where the program has ended
-// before, "ended". Linux.
+// Kills a program at its Nth stop at a system call, before or after the kernel has done it:
+// killer N PROGRAM ARGUMENTS... All threads count together. Prints "killed" or, where the program
+// has ended before, "ended". Linux.
 
 #include <errno.h>
 #include <signal.h>

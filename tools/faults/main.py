@@ -1,4 +1,4 @@
-"""Runs the fault tests: main.py STRATA BUILD_DIRECTORY RESULTS.json [--quick] [--only NAME,NAME]."""
+"""Runs the fault tests: main.py STRATA BUILD_DIRECTORY RESULTS.json [--quick] [--only NAME,…]."""
 
 import json
 import sys

@@ -1,8 +1,8 @@
-"""Power failures: recorded writes are replayed up to every moment, without what was not synced, or with
-some of it.
+"""Power failures: recorded writes are replayed up to every moment, without what was not synced, or
+with some of it.
 
-What is on the disk after a failure: every byte and name that was synced; of the later writes any, in any
-order, each perhaps in part; of the later changes of a directory any in which each name's are in their order.
+What is on the disk after a failure: every byte and name that was synced; of the later writes any,
+each perhaps in part; of the later changes of a directory any, in their order.
 (After ALICE: Pillai et al., All File Systems Are Not Created Equal, OSDI 2014.)
 """
 
@@ -13,7 +13,7 @@ from bench import OLD, OLD_SHARDS, SHARDS, TARGETS, in_parallel, torn
 
 
 class Disk:
-    """Files by their number with what is certainly on the disk and what may be, and a directory alike."""
+    """Files by number with what is certainly on the disk and what may be, and a directory alike."""
 
     def __init__(self, old):
         self.durable = {}

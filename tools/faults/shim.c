@@ -1,10 +1,10 @@
-// Preloaded before the C library: makes one call fail, changes the input under the reader, or records
+// Preloaded before the C library: makes one call fail, changes the input under the reader, or notes
 // what is written. Only files below FAULT_DIR count. Linux.
 //
 //   FAULT_CALL   create open read write sync close rename link reserve truncate chmod
 //   FAULT_AT     which call of that kind, from 1; with FAULT_STAYS all from there on
-//   FAULT_KIND   an error's name; "short": half of the bytes; "cut", "change": the file FAULT_INPUT loses
-//                its second half, or has a byte changed, and the call goes on
+//   FAULT_KIND   an error's name; "short": half of the bytes; "cut", "change": the file FAULT_INPUT
+//                loses its second half, or has a byte of its data changed, and the call goes on
 //   FAULT_MARK   a file that is made when the call came
 //   FAULT_LOG    a file that gets a line for every change of a file or a directory
 //
@@ -63,14 +63,15 @@ static int is_tracked(int descriptor) {
 
 static void change_input(void) {
   int file = syscall(SYS_openat, AT_FDCWD, input, O_RDWR);
-  off_t half = lseek(file, 0, SEEK_END) / 2;
+  off_t count = lseek(file, 0, SEEK_END);
   if (strcmp(kind, "cut") == 0) {
-    syscall(SYS_ftruncate, file, half);
+    syscall(SYS_ftruncate, file, count / 2);
   } else {
     unsigned char byte;
-    syscall(SYS_pread64, file, &byte, 1, half);
+    off_t place = count / 4 * 3;
+    syscall(SYS_pread64, file, &byte, 1, place);
     byte ^= 0x10;
-    syscall(SYS_pwrite64, file, &byte, 1, half);
+    syscall(SYS_pwrite64, file, &byte, 1, place);
   }
   syscall(SYS_close, file);
 }
@@ -130,8 +131,9 @@ static int track(int descriptor, const char *path, int flags) {
     tracked[descriptor] = counts(path);
     struct stat status;
     if (tracked[descriptor] && record >= 0 && fstat(descriptor, &status) == 0) {
-      note("%s %lu %s\n", S_ISDIR(status.st_mode) ? "directory" : flags & O_CREAT ? "create" : "open",
-           (unsigned long)status.st_ino, path);
+      const char *word =
+          S_ISDIR(status.st_mode) ? "directory" : flags & O_CREAT ? "create" : "open";
+      note("%s %lu %s\n", word, (unsigned long)status.st_ino, path);
       if (flags & O_TRUNC) note("truncate %lu 0\n", (unsigned long)status.st_ino);
     }
   }
