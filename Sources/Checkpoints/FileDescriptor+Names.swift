@@ -53,7 +53,7 @@ extension FileDescriptor {
   /// Waits until the names in a directory are on the disk.
   /// - Throws: `notWritable`.
   static func synchronizeDirectory(_ path: String) throws(CheckpointError) {
-    let number = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    let number = opened(path, O_RDONLY)
     guard number >= 0 else {
       throw CheckpointError(.notWritable, file: path, systemMessage())
     }

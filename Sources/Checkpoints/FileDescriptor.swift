@@ -27,6 +27,15 @@ final class FileDescriptor: Sendable {
 
   deinit { close(number) }
 
+  /// Opens a file; a signal is no reason to give up.
+  /// - Returns: its number, or -1.
+  static func opened(_ path: String, _ flags: Int32, _ permissions: mode_t = 0) -> Int32 {
+    while true {
+      let number = unsafe open(path, flags | O_CLOEXEC, permissions)
+      if number >= 0 || errno != EINTR { return number }
+    }
+  }
+
   // MARK: Reading
 
   /// Opens a regular file.
@@ -225,14 +234,6 @@ extension FileDescriptor.Status {
       let time = info.st_mtim
     #endif
     modification = [Int(time.tv_sec), Int(time.tv_nsec)]
-  }
-}
-
-/// Opens a file; a signal is no reason to give up.
-private func opened(_ path: String, _ flags: Int32, _ permissions: mode_t = 0) -> Int32 {
-  while true {
-    let number = unsafe open(path, flags | O_CLOEXEC, permissions)
-    if number >= 0 || errno != EINTR { return number }
   }
 }
 
