@@ -37,6 +37,8 @@ let package = Package(
     .target(
       name: "CHDF5",
       dependencies: [.target(name: "CHDF5System", condition: .when(platforms: [.macOS]))]),
+    // Renaming without replacing, reserving and syncing, as Swift's modules of the C libraries lack it.
+    .target(name: "CFileSystem"),
     .target(
       name: "CRecurrentKernels",
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux, .android]))]),
@@ -44,7 +46,8 @@ let package = Package(
     // Processes that may do nothing but read one file, for files that are not to be trusted.
     .target(name: "CIsolation"),
 
-    .target(name: "Checkpoints", dependencies: ["CZlib"], swiftSettings: strict),
+    .target(
+      name: "Checkpoints", dependencies: ["CZlib", "CFileSystem"], swiftSettings: strict),
     .target(
       name: "CheckpointsHDF5", dependencies: ["Checkpoints", "CHDF5", "CIsolation"],
       swiftSettings: strict),

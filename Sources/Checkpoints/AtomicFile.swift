@@ -17,10 +17,13 @@ public struct AtomicFile: ~Copyable {
   private let replacesExisting: Bool
   private let permissions: UInt32
 
-  /// Creates the hidden file.
+  /// Creates the hidden file, and removes those that killed processes left beside the same target.
   /// - Throws: `exists` when something stands at the path and may not be replaced; `notAFile` when
   ///   it is no regular file; `notWritable`.
   public init(_ path: String, replacingExisting: Bool) throws(CheckpointError) {
+    // Links are followed once, here.
+    let target = FileDescriptor.resolvingLinks(path)
+    HiddenFile.removeStale(beside: target)
     let existing = FileDescriptor.status(of: path)
     if let existing {
       guard existing.isRegular else {
@@ -30,55 +33,67 @@ public struct AtomicFile: ~Copyable {
       guard replacingExisting else {
         throw CheckpointError(.exists, file: path, "the file exists already")
       }
+      // As behind /dev/stdout, when what it was sent to has been removed.
+      guard FileDescriptor.status(of: target) != nil else {
+        throw CheckpointError(.notWritable, file: path, "the file that stands there has no name")
+      }
     }
-    let target = FileDescriptor.resolvingLinks(path)
-    let hidden: (descriptor: FileDescriptor, permissions: UInt32)
+    let created: (file: HiddenFile, descriptor: FileDescriptor, permissions: UInt32)
     do {
-      hidden = try Self.createHiddenFile(beside: target)
+      created = try Self.createHiddenFile(beside: target, existing)
     } catch {
       // For people the target matters, not the hidden name.
       throw Self.renamed(error, to: path)
     }
     self.path = path
     self.target = target
-    self.hidden = HiddenFile(hidden.descriptor.path)
-    self.descriptor = hidden.descriptor
+    self.hidden = created.file
+    self.descriptor = created.descriptor
     self.replacesExisting = replacingExisting
-    self.permissions = existing?.permissions ?? hidden.permissions
+    self.permissions = created.permissions
   }
 
-  /// Creates a file that only its owner can read, and tells the permissions that a new file gets here.
+  /// Creates a file that only its owner can read, and tells the permission bits that it is to have.
   private static func createHiddenFile(
-    beside target: String
-  ) throws(CheckpointError) -> (descriptor: FileDescriptor, permissions: UInt32) {
-    let (directory, whole) = split(target)
-    // A name may be as long as the system allows; the hidden one needs room for more.
-    let name = String(decoding: whole.utf8.prefix(128), as: UTF8.self)
-    while true {
-      let random = String(UInt32.random(in: 0...UInt32.max), radix: 36)
-      let hidden = "\(directory)/.\(name).\(FileDescriptor.processIdentifier).\(random).tmp"
-      guard let descriptor = try FileDescriptor.creating(hidden) else { continue }
-      do {
-        let permissions = try descriptor.status().permissions
-        try descriptor.setPermissions(0o600)
-        return (descriptor, permissions)
-      } catch {
-        FileDescriptor.remove(hidden)
-        throw error
-      }
-    }
+    beside target: String, _ existing: FileDescriptor.Status?
+  ) throws(CheckpointError) -> (HiddenFile, FileDescriptor, UInt32) {
+    // Whom the process's mask lets read a new file, only a new file tells.
+    let (file, descriptor) = try HiddenFile.creating(
+      beside: target, permissions: existing == nil ? 0o666 : 0o600)
+    let permissions = try descriptor.status().permissions
+    try descriptor.setPermissions(0o600)
+    return (file, descriptor, existing?.permissions ?? permissions)
   }
 
-  /// Removes every hidden file of this process, for a program that is told to stop: no write that is
-  /// under way can be finished afterwards.
-  public static func removeHiddenFiles() {
-    HiddenFile.removeAll()
+  /// Removes every hidden file of this process and ends it, for a program that is told to stop.
+  ///
+  /// No other thread can see its file gone, and say so, before `end` has ended the process: it must do so
+  /// at once, with `_exit`.
+  public static func removeHiddenFiles(andThen end: () -> Never) -> Never {
+    HiddenFile.removeAll(andThen: end)
   }
 
-  /// Sets disk space aside.
+  /// Sets disk space aside for the first `count` bytes; the size stays as it is.
   /// - Throws: `notWritable` when there is not enough.
   public func reserve(_ count: Int) throws(CheckpointError) {
     try named { () throws(CheckpointError) in try descriptor.reserve(count) }
+  }
+
+  /// Sets disk space aside for the bytes of tensors, unless one is going to take fewer of them.
+  /// - Throws: `notWritable` when there is not enough, or why a tensor cannot be read.
+  public func reserve(
+    _ tensors: [StoredTensor], _ options: WriteOptions
+  ) throws(CheckpointError) {
+    guard !tensors.contains(where: options.deflates) else { return }
+    var count = 0
+    for tensor in tensors {
+      // No disk holds what would overflow here.
+      count =
+        count.addingReportingOverflow(
+          tensor.shape.byteCount(of: try tensor.readableDType())
+        ).partialValue
+    }
+    try reserve(count)
   }
 
   /// Writes bytes at an offset.
@@ -109,9 +124,13 @@ public struct AtomicFile: ~Copyable {
   consuming func seal(
     verify: (String) throws(CheckpointError) -> Void
   ) throws(CheckpointError) -> SealedFile {
-    do {
+    do throws(CheckpointError) {
       try descriptor.synchronize()
       try verify(temporaryPath)
+      let identity = try descriptor.status().identity
+      guard FileDescriptor.status(of: temporaryPath)?.identity == identity else {
+        throw CheckpointError(.notWritable, "another process has taken the unfinished file away")
+      }
       try descriptor.setPermissions(permissions)
     } catch {
       throw Self.renamed(error, to: path)
@@ -133,16 +152,10 @@ public struct AtomicFile: ~Copyable {
     error.file = path
     return error
   }
-
-  fileprivate static func split(_ path: String) -> (directory: String, name: String) {
-    guard let slash = path.lastIndex(of: "/") else { return (".", path) }
-    let directory = path[..<slash]
-    return (directory.isEmpty ? "/" : String(directory), String(path[path.index(after: slash)...]))
-  }
 }
 
 /// A file that is whole, on the disk and verified, but still hidden; it goes away with its last copy
-/// unless it is published.
+/// unless it is moved into place.
 struct SealedFile: Sendable {
   /// The path that was asked for.
   let path: String
@@ -151,12 +164,40 @@ struct SealedFile: Sendable {
   fileprivate let hidden: HiddenFile
   fileprivate let replacesExisting: Bool
 
-  /// Puts the file at its place.
-  /// - Throws: `exists`, `notWritable`; then nothing has changed at the path.
+  /// Puts the file at its place and sees to it that it stays there.
+  /// - Throws: `exists`, `notWritable`; then nothing has changed at the path, unless the reason says so.
   func publish() throws(CheckpointError) {
+    try move()
+    try confirm()
+  }
+
+  /// Gives the file its name.
+  /// - Throws: `exists`, `notWritable`; then nothing has changed at the path.
+  func move() throws(CheckpointError) {
     do {
       try FileDescriptor.rename(hidden.path, to: target, replacing: replacesExisting)
-      try FileDescriptor.synchronizeDirectory(AtomicFile.split(target).directory)
+    } catch {
+      throw AtomicFile.renamed(error, to: path)
+    }
+  }
+
+  /// Sees to it that the file, which has its name, keeps it.
+  /// - Throws: `notWritable`, saying that all else is done.
+  func confirm() throws(CheckpointError) {
+    do {
+      try synchronizeDirectory()
+    } catch {
+      var error = error
+      error.reason = "written and verified, but it may not outlive a power failure: \(error.reason)"
+      throw error
+    }
+  }
+
+  /// Waits until the file's directory is on the disk with the names that are in it now.
+  /// - Throws: `notWritable`.
+  func synchronizeDirectory() throws(CheckpointError) {
+    do {
+      try FileDescriptor.synchronizeDirectory(FileDescriptor.split(target).directory)
     } catch {
       throw AtomicFile.renamed(error, to: path)
     }

@@ -70,7 +70,8 @@ public struct ByteSource: Sendable {
   }
 
   /// The bytes of `range`; no copy when they stand in memory already.
-  /// - Throws: `truncated` when the file is shorter than `range` or became shorter; `notReadable`.
+  /// - Throws: `truncated` when the file is shorter than `range` or became shorter; `fileChanged` when it
+  ///   was written to since it was opened; `notReadable`.
   public func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
     guard range.lowerBound >= 0, range.upperBound <= count else {
       throw CheckpointError(

@@ -80,22 +80,35 @@ extension CheckpointContents {
     if path != indexPath { FileDescriptor.remove(path) }
   }
 
-  /// Gives all files their names; where that fails, those that are new go away again.
+  /// Gives all files their names; where that fails, what was there before is there again.
   private static func publish(
     _ shards: [SealedFile], index: SealedFile
   ) throws(CheckpointError) {
-    let replaced = shards.filter { FileDescriptor.status(of: $0.target) != nil }.map(\.target)
-    if !replaced.isEmpty { FileDescriptor.remove(index.target) }
+    let old = ([index] + shards).map(\.target).filter { FileDescriptor.status(of: $0) != nil }
+    let kept = old.map { HiddenFile(keeping: $0) }
     var published: [String] = []
     do {
+      if !old.isEmpty {
+        FileDescriptor.remove(index.target)
+        // Or a power failure might bring it back beside new shards.
+        try index.synchronizeDirectory()
+      }
       for file in shards {
-        try file.publish()
+        try file.move()
         published.append(file.target)
       }
-      try index.publish()
+      // The index must not be on the disk before what it names.
+      try index.synchronizeDirectory()
+      try index.move()
     } catch {
-      for path in published where !replaced.contains(path) { FileDescriptor.remove(path) }
+      for path in published where !old.contains(path) { FileDescriptor.remove(path) }
+      // The index last, and only beside what it names.
+      for (path, file) in zip(old, kept).reversed()
+      where path == index.target || published.contains(path) {
+        guard let file, file.takeBack(path) else { break }
+      }
       throw error
     }
+    try index.confirm()
   }
 }

@@ -8,6 +8,7 @@ extension CheckpointContents {
   /// index, all of them verified before the first one gets its name, the index last. A process that ends
   /// between two of these names leaves shards without an index, which are no checkpoint: where a shard
   /// replaces a file, the old index is removed first, so that it never names files of two checkpoints.
+  /// (Where a name cannot be given, all old files are put back, on file systems that know hard links.)
   /// Files of an old checkpoint that the new one does not replace stay.
   /// - Throws: `sameFile` when a target is one of `sources`, the files that the contents come from;
   ///   `exists`, `notWritable`, `dtypeUnsupported`, `badName`, and what reading a tensor throws.
@@ -42,6 +43,7 @@ extension CheckpointContents {
     let file = try AtomicFile(path, replacingExisting: options.replacesExisting)
     let checksums: [UInt32]
     do {
+      try file.reserve(tensors + (format.holdsGoldens ? goldens : []), options)
       checksums = try format.write(self, to: file, options: options)
     } catch {
       throw error.located(file: path)

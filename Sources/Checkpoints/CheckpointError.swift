@@ -64,6 +64,8 @@ extension CheckpointError.Code {
   public static let notAFile = Self(rawValue: "notAFile")
   /// The operating system refuses to open or to read the file.
   public static let notReadable = Self(rawValue: "notReadable")
+  /// The file was written to while it was read.
+  public static let fileChanged = Self(rawValue: "fileChanged")
   /// The operating system refuses to create, write, sync or rename the file, or the format has no such
   /// files.
   public static let notWritable = Self(rawValue: "notWritable")

@@ -1,4 +1,6 @@
-// The only file that talks to the operating system about files.
+// This file and the one about names are the only ones that talk to the operating system about files.
+
+internal import CFileSystem
 
 #if canImport(Darwin)
   internal import Darwin
@@ -14,10 +16,13 @@
 final class FileDescriptor: Sendable {
   let path: String
   private let number: Int32
+  /// What the system told when the file was opened for reading.
+  private let atOpening: Status?
 
-  private init(_ number: Int32, path: String) {
+  private init(_ number: Int32, path: String, atOpening: Status? = nil) {
     self.number = number
     self.path = path
+    self.atOpening = atOpening
   }
 
   deinit { close(number) }
@@ -30,21 +35,36 @@ final class FileDescriptor: Sendable {
     return try body(number)
   }
 
+  /// Opens a file; a signal is no reason to give up.
+  /// - Returns: its number, or -1.
+  static func opened(_ path: String, _ flags: Int32, _ permissions: mode_t = 0) -> Int32 {
+    while true {
+      let number = unsafe open(path, flags | O_CLOEXEC, permissions)
+      if number >= 0 || errno != EINTR { return number }
+    }
+  }
+
   // MARK: Reading
 
   /// Opens a regular file.
   /// - Throws: `fileNotFound`, `notAFile`, `notReadable`.
   static func reading(_ path: String) throws(CheckpointError) -> FileDescriptor {
     // Without O_NONBLOCK a named pipe would block here before it could be refused.
-    let number = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let number = opened(path, O_RDONLY | O_NONBLOCK)
     guard number >= 0 else {
       throw CheckpointError(
         errno == ENOENT || errno == ENOTDIR ? .fileNotFound : .notReadable, file: path,
         errno == ENOENT ? "no such file" : systemMessage())
     }
-    let file = FileDescriptor(number, path: path)
-    guard try file.status().isRegular else {
-      throw CheckpointError(.notAFile, file: path, "not a regular file")
+    var info = stat()
+    let status = unsafe fstat(number, &info)
+    let message = systemMessage()
+    let file = FileDescriptor(number, path: path, atOpening: Status(info))
+    guard status == 0 else { throw CheckpointError(.notReadable, file: path, message) }
+    guard Status(info).isRegular else {
+      throw CheckpointError(
+        .notAFile, file: path,
+        "a directory, a device or a pipe, not a regular file, which can be read at random")
     }
     return file
   }
@@ -56,6 +76,8 @@ final class FileDescriptor: Sendable {
     var permissions: UInt32
     /// Device and inode: equal for two paths of one file.
     var identity: [UInt64]
+    /// When the content changed last: seconds and nanoseconds.
+    var modification: [Int]
   }
 
   /// The status of the open file.
@@ -74,7 +96,10 @@ final class FileDescriptor: Sendable {
   }
 
   /// Reads `count` bytes at `offset`.
-  /// - Throws: `truncated` when the file ends before, `notReadable`.
+  ///
+  /// Everything that is read of one open file is of one state of it: bytes that another process may have
+  /// changed since are refused.
+  /// - Throws: `truncated` when the file ends before, `fileChanged`, `notReadable`.
   func bytes(at offset: Int, count: Int) throws(CheckpointError) -> Bytes {
     try unsafe Bytes(count: count) { buffer throws(CheckpointError) in
       var done = 0
@@ -93,6 +118,18 @@ final class FileDescriptor: Sendable {
         }
         done += read
       }
+      try checkUnchanged()
+    }
+  }
+
+  /// Checks that nobody has written to the file since it was opened, as far as the file system's clock
+  /// tells; another name for it, or another file under its name, is no change.
+  /// - Throws: `fileChanged`, `notReadable`.
+  func checkUnchanged() throws(CheckpointError) {
+    guard let atOpening else { return }
+    let now = try status()
+    guard now.size == atOpening.size, now.modification == atOpening.modification else {
+      throw CheckpointError(.fileChanged, file: path, "the file was changed while it was read")
     }
   }
 
@@ -114,9 +151,13 @@ final class FileDescriptor: Sendable {
   // MARK: Writing
 
   /// Creates a file that did not exist, for writing and reading back; nil when the name is taken.
+  ///
+  /// It has the permission bits that the process's mask and the directory leave of `permissions`.
   /// - Throws: `notWritable`.
-  static func creating(_ path: String) throws(CheckpointError) -> FileDescriptor? {
-    let number = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+  static func creating(
+    _ path: String, permissions: UInt32
+  ) throws(CheckpointError) -> FileDescriptor? {
+    let number = opened(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode_t(permissions))
     guard number >= 0 else {
       if errno == EEXIST { return nil }
       throw CheckpointError(.notWritable, file: path, "cannot be created: \(systemMessage())")
@@ -124,18 +165,15 @@ final class FileDescriptor: Sendable {
     return FileDescriptor(number, path: path)
   }
 
-  /// Asks the file system to set bytes aside, so that a full disk shows now and not at the end.
-  ///
-  /// File systems that cannot are not asked twice.
-  /// - Throws: `notWritable` when the disk is too full.
+  /// Asks the file system to set bytes aside, so that a full disk shows now and not at the end; the size
+  /// stays as it is.
+  /// - Throws: `notWritable` when the disk is too full; a file system that cannot reserve is no fault.
   func reserve(_ count: Int) throws(CheckpointError) {
-    #if os(Linux)
-      guard count > 0 else { return }
-      let status = posix_fallocate(number, 0, off_t(count))
-      if status == ENOSPC || status == EFBIG || status == EDQUOT {
-        throw CheckpointError(.notWritable, file: path, systemMessage(status))
-      }
-    #endif
+    guard count > 0 else { return }
+    let status = strata_reserve(number, Int64(count))
+    if [ENOSPC, EDQUOT, EFBIG, EIO].contains(status) {
+      throw CheckpointError(.notWritable, file: path, systemMessage(status))
+    }
   }
 
   /// Writes all bytes at `offset`.
@@ -178,11 +216,9 @@ final class FileDescriptor: Sendable {
   /// A failure is final: a second try could succeed without the bytes being there.
   /// - Throws: `notWritable`.
   func synchronize() throws(CheckpointError) {
-    #if canImport(Darwin)
-      if fcntl(number, F_FULLFSYNC) == 0 { return }
-    #endif
-    guard fsync(number) == 0 else {
-      throw CheckpointError(.notWritable, file: path, systemMessage())
+    let status = strata_synchronize(number)
+    guard status == 0 else {
+      throw CheckpointError(.notWritable, file: path, systemMessage(status))
     }
   }
 
@@ -192,100 +228,25 @@ final class FileDescriptor: Sendable {
       throw CheckpointError(.notWritable, file: path, systemMessage())
     }
   }
-
-  // MARK: Directories
-
-  /// Renames a file over whatever stands at `target`, or, with `replacing` false, only to a free name.
-  /// - Throws: `exists`, `notWritable`.
-  static func rename(_ path: String, to target: String, replacing: Bool) throws(CheckpointError) {
-    var status: Int32
-    if replacing {
-      status = systemRename(path, target)
-    } else {
-      #if canImport(Darwin)
-        status = unsafe renamex_np(path, target, UInt32(RENAME_EXCL))
-      #else
-        // A hard link is refused when the name is taken, atomically and under every C library.
-        status = unsafe link(path, target)
-        if status == 0 {
-          unsafe _ = unlink(path)
-        } else if errno == EPERM || errno == EOPNOTSUPP, unsafe access(target, F_OK) != 0 {
-          // A file system without hard links: the best that is left.
-          status = systemRename(path, target)
-        }
-      #endif
-    }
-    guard status == 0 else {
-      throw CheckpointError(
-        errno == EEXIST ? .exists : .notWritable, file: target,
-        errno == EEXIST ? "the file exists already" : systemMessage())
-    }
-  }
-
-  /// Removes a file, if it is there.
-  static func remove(_ path: String) {
-    unsafe _ = unlink(path)
-  }
-
-  /// Waits until the names in a directory are on the disk.
-  static func synchronizeDirectory(_ path: String) throws(CheckpointError) {
-    let number = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard number >= 0 else {
-      throw CheckpointError(.notWritable, file: path, systemMessage())
-    }
-    // Some file systems cannot sync a directory and say EINVAL; there is nothing more to do there.
-    guard fsync(number) == 0 || errno == EINVAL else {
-      let error = CheckpointError(.notWritable, file: path, systemMessage())
-      close(number)
-      throw error
-    }
-    close(number)
-  }
-
-  /// The path with every symbolic link resolved, also one that leads to a file that is not there yet.
-  static func resolvingLinks(_ path: String) -> String {
-    if let resolved = unsafe realpath(path, nil) {
-      defer { unsafe free(resolved) }
-      return unsafe String(cString: resolved)
-    }
-    var path = path
-    // As many links as systems follow themselves.
-    for _ in 0..<40 {
-      guard let link = linkTarget(path) else { break }
-      let directory = path.lastIndex(of: "/").map { path[...$0] } ?? ""
-      path = link.hasPrefix("/") ? link : directory + link
-    }
-    return path
-  }
-
-  private static func linkTarget(_ path: String) -> String? {
-    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-    let count = unsafe buffer.withUnsafeMutableBytes { buffer in
-      guard let base = buffer.baseAddress else { return 0 }
-      return unsafe readlink(path, base.assumingMemoryBound(to: CChar.self), buffer.count)
-    }
-    return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
-  }
-
-  /// This process's number.
-  static var processIdentifier: Int32 { getpid() }
 }
 
 extension FileDescriptor.Status {
   fileprivate init(_ info: stat) {
     isRegular = info.st_mode & S_IFMT == S_IFREG
     size = Int(info.st_size)
-    permissions = UInt32(info.st_mode) & 0o7777
+    permissions = UInt32(info.st_mode) & 0o777
     identity = [UInt64(truncatingIfNeeded: info.st_dev), UInt64(truncatingIfNeeded: info.st_ino)]
+    #if canImport(Darwin)
+      let time = info.st_mtimespec
+    #else
+      let time = info.st_mtim
+    #endif
+    modification = [Int(time.tv_sec), Int(time.tv_nsec)]
   }
 }
 
-private func systemRename(_ path: String, _ target: String) -> Int32 {
-  unsafe rename(path, target)
-}
-
 /// What the system says about an error number, by default the last one.
-private func systemMessage(_ number: Int32 = errno) -> String {
+func systemMessage(_ number: Int32 = errno) -> String {
   unsafe String(cString: strerror(number))
 }
 

@@ -12,6 +12,8 @@ extension HDF5Format {
   ) throws(CheckpointError) -> [UInt32] {
     let plan = try HDF5WritePlan(contents, options.hdf5Layout)
     let target = try HDF5File(creating: file.temporaryPath)
+    // Again: that has cut the file, and given back what was set aside.
+    try file.reserve(plan.datasets.map(\.tensor), options)
     try target.locked { state throws(CheckpointError) in
       let root = try HDF5Handle(
         unsafe H5Gopen2(state.id(), "/", strata_h5_default()), "no root group",

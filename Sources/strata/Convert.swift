@@ -75,6 +75,8 @@ struct Convert: ParsableCommand {
 
   @OptionGroup var options: OutputOptions
 
+  func validate() throws { try OutputFile.check(output) }
+
   func run() throws {
     let rules = try NameRules(names)
     let settings = try SetOptions(reading.set, .converting)

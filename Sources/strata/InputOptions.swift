@@ -39,9 +39,28 @@ extension CheckpointReader {
     file path: String, _ options: ReadOptions = ReadOptions(),
     as format: (any CheckpointFormat)? = nil
   ) throws(CheckpointError) {
+    guard path != "-" else {
+      throw CheckpointError(
+        .notAFile, file: path,
+        "standard input cannot be read at random: write it to a file first (./- is a file of that "
+          + "name)")
+    }
     try self.init(
       contentsOf: path, formats: format.map { [ForcedFormat(base: $0)] } ?? Strata.formats,
       options: options)
+  }
+}
+
+/// The file that a command is to write.
+enum OutputFile {
+  /// Checks that a file is meant.
+  /// - Throws: `ValidationError` for `-`.
+  static func check(_ path: String) throws {
+    guard path != "-" else {
+      throw ValidationError(
+        "'-': a file is read back before it gets its name, which standard output cannot be (./- is a "
+          + "file of that name)")
+    }
   }
 }
 

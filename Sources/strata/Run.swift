@@ -62,6 +62,7 @@ struct Run: ParsableCommand {
   func validate() throws {
     guard threads > 0 else { throw ValidationError("--threads must be at least 1") }
     guard chunk ?? 1 > 0 else { throw ValidationError("--chunk must be at least 1") }
+    try OutputFile.check(output)
     guard Strata.formats.format(forPath: output) != nil else {
       throw ValidationError("'\(output)': the extension names no format")
     }

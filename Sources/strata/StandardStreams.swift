@@ -56,20 +56,31 @@ private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -
 /// The signal for a file that grows past the limit of the process is ignored: the write fails instead,
 /// as on a full disk, and leaves nothing behind.
 enum StopSignals {
-  nonisolated(unsafe) private static var sources: [any DispatchSourceSignal] = []
-
+  /// Must be called before there is a second thread.
   static func handle() {
     signal(SIGXFSZ, SIG_IGN)
-    unsafe sources = [SIGINT, SIGTERM, SIGHUP].map { number in
-      // The default action must not come first.
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler {
-        AtomicFile.removeHiddenFiles()
-        _exit(128 + number)
-      }
-      source.resume()
-      return source
+    // Blocked signals wait until the thread below takes them: none is lost, however early it comes.
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    for number in [SIGINT, SIGTERM, SIGHUP] where !isIgnored(number) {
+      unsafe sigaddset(&signals, number)
     }
+    unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+    let waited = signals
+    DispatchQueue(label: "signals").async {
+      var signals = waited
+      var number: Int32 = 0
+      while unsafe sigwait(&signals, &number) != 0 {}
+      AtomicFile.removeHiddenFiles { _exit(128 + number) }
+    }
+  }
+
+  /// Whether whoever started the process wants it to go on, as `nohup` does.
+  private static func isIgnored(_ number: Int32) -> Bool {
+    let handler = signal(number, SIG_IGN)
+    guard unsafe unsafeBitCast(handler, to: Int.self) != unsafeBitCast(SIG_IGN, to: Int.self)
+    else { return true }
+    signal(number, handler)
+    return false
   }
 }

@@ -215,6 +215,51 @@ struct AtomicFileTests {
     #expect(try directory.names() == [])
   }
 
+  @Test("What an ended process of the same number left is removed, what is being written is not")
+  func leftovers() throws {
+    let path = directory.path("x.strata")
+    let first = try AtomicFile(path, replacingExisting: false)
+    let stale = ".x.strata.\(getpid()).0.tmp"
+    try directory.write([1], to: stale)
+    let second = try AtomicFile(path, replacingExisting: false)
+    let names = try directory.names().map { directory.path($0) }
+    #expect(names.sorted() == [first.temporaryPath, second.temporaryPath].sorted())
+    try first.write(Bytes([1]), at: 0)
+    try second.write(Bytes([2]), at: 0)
+    try first.commit { _ in }
+    #expect(commitFailure(second) == .exists)
+    #expect(try directory.read("x.strata") == [1])
+    #expect(try directory.names() == ["x.strata"])
+  }
+
+  @Test("An unfinished file that others take away, or put another in its place", arguments: [0, 1])
+  func takenAway(others: Int) throws {
+    let file = try AtomicFile(directory.path("x.strata"), replacingExisting: false)
+    try file.write(Bytes([1]), at: 0)
+    try FileManager.default.removeItem(atPath: file.temporaryPath)
+    if others == 1 { try Data([2]).write(to: URL(fileURLWithPath: file.temporaryPath)) }
+    #expect(commitFailure(file) == .notWritable)
+    #expect(try directory.names() == [])
+  }
+
+  @Test("Setting space aside does not change the size")
+  func reserving() throws {
+    let file = try AtomicFile(directory.path("x.strata"), replacingExisting: false)
+    try file.reserve(100_000)
+    try file.write(Bytes([1, 2]), at: 0)
+    try file.commit { _ in }
+    #expect(try directory.read("x.strata") == [1, 2])
+  }
+
+  private func commitFailure(_ file: consuming AtomicFile) -> CheckpointError.Code? {
+    do {
+      try file.commit { _ in }
+      return nil
+    } catch {
+      return error.code
+    }
+  }
+
   private func permissions(_ name: String) throws -> Int? {
     let attributes = try FileManager.default.attributesOfItem(atPath: directory.path(name))
     return (attributes[.posixPermissions] as? NSNumber)?.intValue

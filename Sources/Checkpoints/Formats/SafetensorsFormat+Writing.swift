@@ -14,7 +14,6 @@ extension SafetensorsFormat {
     var start = ByteWriter()
     start.append(UInt64(header.utf8.count))
     start.append(contentsOf: header.utf8)
-    try file.reserve(dataStart + layout.end)
     try file.write(Bytes(start.array), at: 0)
 
     var checksums: [UInt32] = []

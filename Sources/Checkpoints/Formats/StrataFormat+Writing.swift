@@ -20,12 +20,6 @@ extension StrataFormat {
     // The directory stands before the data but tells their sizes and checksums. Its own size depends
     // on numbers of chunks alone, so the data can be written first.
     let dataStart = Self.headerSize + (try directory(contents, parts, encodings).count)
-    if encodings.allSatisfy({ $0 == .raw }) {
-      let sizes = try tensors.map { tensor throws(CheckpointError) in
-        tensor.shape.byteCount(of: try tensor.readableDType()).aligned(to: Self.alignment)
-      }
-      try file.reserve(sizes.reduce(dataStart, +))
-    }
 
     var checksums: [UInt32] = []
     var end = dataStart
