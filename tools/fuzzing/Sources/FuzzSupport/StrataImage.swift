@@ -49,7 +49,9 @@ public struct StrataImage {
     }
     let room = max(0, largest - file.count)
     switch dice.roll(16) {
-    case 0: image.header = image.header.mutated(largest: headerSize)
+    case 0:
+      let header = image.header.mutated(largest: headerSize)
+      image.header = header + image.header[header.count...]
     case 1: image.data = image.data.mutated(largest: image.data.count + room)
     case 2: image.changeSections(using: &dice)
     default:
