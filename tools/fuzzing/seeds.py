@@ -1,7 +1,7 @@
 """Lays out the inputs that fuzzing begins with: python seeds.py STRATA DIRECTORY
 
-Everything comes from fixtures/: files as they are, models converted by the tool STRATA, and the pickles
-and members inside archives. One directory for each target of tools/fuzz.
+Everything comes from fixtures/: files as they are, models converted by the tool STRATA, and the
+pickles inside archives. One directory for each target of tools/fuzz.
 """
 
 import io
@@ -61,12 +61,15 @@ def strata_seeds(seeds, strata):
         if not (known and golden.is_file()):
             continue
         path = seeds.path("verify", case.name + ".strata")
-        if not convert(strata, model, path, "--golden", str(golden)) or path.stat().st_size > 12288:
+        done = convert(strata, model, path, "--golden", str(golden))
+        if not done or path.stat().st_size > 12288:
             path.unlink(missing_ok=True)
-    kept = sorted((seeds.directory / "verify").glob("*.strata"), key=lambda path: path.stat().st_size)
+    models = (seeds.directory / "verify").glob("*.strata")
+    kept = sorted(models, key=lambda path: path.stat().st_size)
     for path in kept[:12]:
         seeds.add("strata", path.name, path.read_bytes())
-        convert(strata, path, seeds.path("strata", "deflated-" + path.name), "--compress", "deflate")
+        deflated = seeds.path("strata", "deflated-" + path.name)
+        convert(strata, path, deflated, "--compress", "deflate")
     for name in ("hdf5/dtypes.h5", "hdf5/nested.h5", "containers/every.npz"):
         source = FIXTURES / name
         for compression in ("none", "deflate"):
@@ -103,7 +106,7 @@ def torch_seeds(seeds):
 
 
 def index_seeds(seeds):
-    """Indexes of the shards that stand beside them: a.safetensors has w and x, b.safetensors y, c.bin z."""
+    """Indexes of the shards beside them: a.safetensors has w and x, b.safetensors y, c.bin z."""
     maps = {
         "one": {"w": "a.safetensors", "x": "a.safetensors"},
         "two": {"w": "a.safetensors", "x": "a.safetensors", "y": "b.safetensors"},
@@ -117,9 +120,11 @@ def index_seeds(seeds):
         "empty": {},
     }
     for name, weight_map in maps.items():
-        index = {"metadata": {"total_size": 6, "format": "pt", "by": "hand"}, "weight_map": weight_map}
+        metadata = {"total_size": 6, "format": "pt", "by": "hand"}
+        index = {"metadata": metadata, "weight_map": weight_map}
         seeds.add("index", name + ".json", json.dumps(index).encode())
-    seeds.add("index", "other.json", b'{"metadata": {"a": [1]}, "weight_map": {"y": "b.safetensors"}}')
+    other = b'{"metadata": {"a": [1]}, "weight_map": {"y": "b.safetensors"}}'
+    seeds.add("index", "other.json", other)
     seeds.add("index", "number.json", b'{"weight_map": {"y": 1}}')
     seeds.add("index", "no-map.json", b'{"metadata": {}, "weights": "weight_map"}')
     seeds.copy("index", "containers/*.index.json", "malformed/*/*.json")
