@@ -39,7 +39,7 @@ import Testing
         for (key, size) in [8, 16, 32, 64].enumerated() {
           archive.entries.append(ZipImage.Entry("a/data/\(key)", (0..<UInt8(size)).map { $0 }))
         }
-        input = archive.bytes
+        input = archive.bytes()
       }
       let begin = ContinuousClock.now
       read(input, as: format, "\(path)")

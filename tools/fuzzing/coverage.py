@@ -10,11 +10,14 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REPORT = ROOT / "tools/fuzzing/coverage.md"
+# The compiler's own: those of a distribution read older profiles.
+TOOLCHAIN = pathlib.Path(shutil.which("swift")).resolve().parent
 GOAL = 90
 
 ZIP = ["ZipArchive", "ZipDirectory", "ZipEndRecord", "ZipLocalHeaders", "ZipEntryBytes",
@@ -77,8 +80,8 @@ def profile(fuzzer, work, target):
             [fuzzer, "-runs=0", "-timeout=60", *directories], env=environment,
             capture_output=True, check=True)
         raws = [str(raw)]
-    command = ["llvm-profdata", "merge", "-sparse", "-failure-mode=all", *raws, "-o", str(merged)]
-    subprocess.run(command, check=True, capture_output=True)
+    command = [str(TOOLCHAIN / "llvm-profdata"), "merge", "-sparse", "-failure-mode=all"]
+    subprocess.run([*command, *raws, "-o", str(merged)], check=True, capture_output=True)
     for path in raws:
         pathlib.Path(path).unlink()
     return merged, sum(len(list(pathlib.Path(path).iterdir())) for path in directories)
@@ -89,12 +92,12 @@ def regions(fuzzer, merged, names):
     files = {path.stem: path for path in (ROOT / "Sources").rglob("*.swift")}
     wanted = {str(files[name]): name for name in names if name in files}
     export = subprocess.run(
-        ["llvm-cov", "export", fuzzer, f"-instr-profile={merged}", *wanted],
+        [str(TOOLCHAIN / "llvm-cov"), "export", fuzzer, f"-instr-profile={merged}", *wanted],
         check=True, capture_output=True, text=True).stdout
     functions = json.loads(export)["data"][0]["functions"]
     mangled = "\n".join(function["name"].split(":")[-1] for function in functions)
     demangled = subprocess.run(
-        ["swift-demangle", "-simplified"], input=mangled, check=True, capture_output=True,
+        [str(TOOLCHAIN / "swift-demangle"), "-simplified"], input=mangled, check=True, capture_output=True,
         text=True).stdout.splitlines()
     found = {name: {} for name in wanted.values()}
     for function, readable in zip(functions, demangled):
