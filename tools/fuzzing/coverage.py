@@ -97,7 +97,8 @@ def regions(fuzzer, merged, names):
     functions = json.loads(export)["data"][0]["functions"]
     mangled = "\n".join(function["name"].split(":")[-1] for function in functions)
     demangled = subprocess.run(
-        [str(TOOLCHAIN / "swift-demangle"), "-simplified"], input=mangled, check=True, capture_output=True,
+        [str(TOOLCHAIN / "swift-demangle"), "-simplified"],
+        input=mangled, check=True, capture_output=True,
         text=True).stdout.splitlines()
     found = {name: {} for name in wanted.values()}
     for function, readable in zip(functions, demangled):

@@ -1,4 +1,4 @@
-// The main function is libFuzzer's; this reference makes the linker take in the targets that it calls.
+// The main function is libFuzzer's; this reference makes the linker take in what it calls.
 #include <stddef.h>
 #include <stdint.h>
 
