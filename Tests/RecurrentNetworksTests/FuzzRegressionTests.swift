@@ -1,0 +1,31 @@
+import Checkpoints
+import Foundation
+import RecurrentNetworks
+import TestSupport
+import Testing
+
+/// Every input in fixtures/fuzz/verify through the whole path of `strata verify`.
+@Suite struct FuzzRegressionTests {
+  @Test func verifyReturns() throws {
+    let directory = Fixtures.path("fuzz/verify")
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
+    #expect(!names.isEmpty)
+    var completed = 0
+    for name in names {
+      let begin = ContinuousClock.now
+      do throws(CheckpointError) {
+        let contents = try StrataFormat().open(ByteSource(contentsOf: "\(directory)/\(name)"))
+        let goldens = try StateDict(reading: contents.goldens)
+        for precision in Verification.Precision.allCases {
+          _ = try Verification(contents, goldens: goldens, precision: precision)
+        }
+        completed += 1
+      } catch {
+        #expect(!error.reason.isEmpty)
+      }
+      #expect(ContinuousClock.now - begin < .seconds(10), "\(name)")
+    }
+    // Not everything is refused before it runs.
+    #expect(completed > 0)
+  }
+}
