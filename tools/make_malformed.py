@@ -20,12 +20,12 @@ import shutil
 import sys
 
 from malformed import npz_files, pytorch_archives, pytorch_legacy, pytorch_pickles
-from malformed import safetensors_files
+from malformed import safetensors_files, strata_files
 
 FIXTURES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                         "fixtures", "malformed")
 FORMATS = {"pytorch": (pytorch_pickles, pytorch_archives, pytorch_legacy),
-           "safetensors": (safetensors_files,), "npz": (npz_files,)}
+           "safetensors": (safetensors_files,), "npz": (npz_files,), "strata": (strata_files,)}
 LARGEST = 210_000
 
 
