@@ -58,6 +58,11 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // What `tools/trust.d` asks about files by the thousand.
+    .executableTarget(
+      name: "CheckpointProbe", dependencies: ["Checkpoints", "CheckpointsHDF5"], path: "tools/probe",
+      swiftSettings: strict),
+
     // What several test targets need: fixtures, temporary directories, seeded generators.
     .target(
       name: "TestSupport", dependencies: ["Checkpoints"], path: "Tests/TestSupport",

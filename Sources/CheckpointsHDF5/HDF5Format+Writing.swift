@@ -12,11 +12,9 @@ extension HDF5Format {
   ) throws(CheckpointError) -> [UInt32] {
     let plan = try HDF5WritePlan(contents, options.hdf5Layout)
     let target = try HDF5File(creating: file.temporaryPath)
+    let known = plan.attributes.filter { contents.pendingMetadata[$0.name] == nil }
+    try target.writeAttributes(known)
     try target.locked { state throws(CheckpointError) in
-      let root = try HDF5Handle(
-        unsafe H5Gopen2(state.id(), "/", strata_h5_default()), "no root group",
-        code: .notWritable)
-      for (name, text) in plan.attributes { try root.writeAttribute(name, text) }
       for path in plan.groups { try state.createGroup(path) }
     }
     var checksums: [UInt32] = []
@@ -27,8 +25,26 @@ extension HDF5Format {
         throw error.located(tensor: dataset.tensor.name)
       }
     }
+    let metadata = try contents.settled().metadata
+    try target.writeAttributes(
+      contents.pendingMetadata.keys.sorted().map { ($0, metadata[$0] ?? "") })
     try target.close()
     return checksums
+  }
+}
+
+extension HDF5File {
+  /// Writes text attributes of the root.
+  fileprivate func writeAttributes(
+    _ attributes: [(name: String, text: String)]
+  ) throws(CheckpointError) {
+    guard !attributes.isEmpty else { return }
+    try locked { state throws(CheckpointError) in
+      let root = try HDF5Handle(
+        unsafe H5Gopen2(state.id(), "/", strata_h5_default()), "no root group",
+        code: .notWritable)
+      for (name, text) in attributes { try root.writeAttribute(name, text) }
+    }
   }
 }
 

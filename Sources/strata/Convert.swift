@@ -18,6 +18,10 @@ struct Convert: ParsableCommand {
       with --golden, and what nothing tells is assumed and reported. hdf5_layout=flat|nested is how names are written to HDF5, \
       npz_void2=bf16|refuse what elements of two bytes without a type are in npz and npy files, \
       read and written.
+
+      Where the output has a place for text, it tells where it comes from: the names and SHA-256 of the \
+      files that were read, the tool's version, the options, and what was assumed. A .strata file that is \
+      converted to .strata without options stays as it is.
       """)
 
   @Argument(help: "The file to read.")
@@ -105,6 +109,9 @@ struct Convert: ParsableCommand {
       settings.model, isUnchanged: rules.isIdentity && reading.set.isEmpty, file: input)
     if let dtype { try plan.convert(to: dtype) }
     if rejectNonfinite { try plan.rejectNonFinite(file: input) }
+    // Without options a .strata file becomes itself, with the provenance that it has.
+    let isIdentity = reader.format == target.name && target is StrataFormat && given.isEmpty
+    if target.holdsMetadata, !isIdentity { try plan.trace(reader, options: given) }
 
     let progress = Progress(bytes: plan.byteCount, self.options)
     defer { progress?.end() }
@@ -119,6 +126,21 @@ struct Convert: ParsableCommand {
     let report = ConversionReport(
       input: input, output: output, from: reader.format, to: target, plan)
     try Output(self.options).report(report) { report.words(plan) }
+  }
+
+  /// The options that have a say in what the output holds, as on a command line; files without their
+  /// directories.
+  private var given: [String] {
+    let options: [(name: String, values: [String])] = [
+      ("--key", [reading.key].compactMap(\.self)), ("--include", names.include),
+      ("--exclude", names.exclude), ("--prefix", [names.prefix].compactMap(\.self)),
+      ("--rename", names.rename), ("--set", reading.set),
+      ("--dtype", [dtype].compactMap(\.self)), ("--compress", [compress?.rawValue].compactMap(\.self)),
+      ("--golden", [golden?.fileName].compactMap(\.self)),
+      ("--shard-size", [shardSize.map(String.init)].compactMap(\.self)),
+    ]
+    return options.flatMap { option in option.values.flatMap { [option.name, $0] } }
+      + (rejectNonfinite ? ["--reject-nonfinite"] : [])
   }
 
   private func sourceFormat() throws -> (any CheckpointFormat)? {

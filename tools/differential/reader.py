@@ -1,0 +1,105 @@
+"""A reader that runs as a process of its own and is asked for one file after the other."""
+
+import os
+import select
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+PATIENCE = 20
+"""Seconds after which a reader counts as hung."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader says of a file: its tensors, or the fault."""
+    tensors: dict = None
+    fault: str = None
+    reason: str = ""
+
+    @property
+    def accepts(self):
+        """Whether it read the file."""
+        return self.tensors is not None
+
+    @property
+    def died(self):
+        """Whether it ended or hung instead of saying anything."""
+        return self.fault in ("crashed", "hung")
+
+
+def parsed(text):
+    """An answer out of its words."""
+    if text.startswith("!"):
+        fault, _, reason = text[1:].partition("\t")
+        return Answer(fault=fault, reason=reason)
+    tensors = {}
+    for line in text.split("\n") if text else ():
+        name, dtype, shape, data = line.split(" ")
+        tensors[name] = (dtype, shape, data)
+    return Answer(tensors)
+
+
+class Reader:
+    """A process; when it dies of a file it is started anew for the next one."""
+
+    def __init__(self, command):
+        self.command, self.process, self.deaths = command, None, 0
+
+    def ask(self, data):
+        """What it says of the bytes of a file."""
+        if self.process is None:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE,
+                                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            self.process.stdin.write(struct.pack("<I", len(data)) + data)
+            self.process.stdin.flush()
+            begin = time.monotonic()
+            size = struct.unpack("<I", self.take(4, begin))[0]
+            return parsed(self.take(size, begin).decode())
+        except TimeoutError:
+            return self.gone("hung", f"no answer within {PATIENCE} s")
+        except (BrokenPipeError, EOFError):
+            status = self.process.wait()
+            return self.gone("crashed", f"signal {-status}" if status < 0 else f"status {status}")
+
+    def gone(self, fault, reason):
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass
+        self.process = None
+        self.deaths += 1
+        return Answer(fault=fault, reason=reason)
+
+    def take(self, count, begin):
+        pieces = b""
+        pipe = self.process.stdout.fileno()
+        while len(pieces) < count:
+            left = PATIENCE - (time.monotonic() - begin)
+            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+                raise TimeoutError
+            piece = os.read(pipe, count - len(pieces))
+            if not piece:
+                raise EOFError
+            pieces += piece
+        return pieces
+
+    def close(self):
+        """Ends the process."""
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.wait()
+            self.process.stdout.close()
+            self.process = None
+
+
+def reference(form):
+    """The reference reader of a format."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "reference.py")
+    return Reader([sys.executable, script, form])
