@@ -17,7 +17,7 @@ public struct CheckpointContents: Sendable {
   public var ignored: [String]
   /// Metadata whose texts get known only while the tensors are written, such as the checksum of a file
   /// that is hashed meanwhile; `metadata` holds a text of as many bytes in the place of each.
-  package var pendingMetadata: [String: @Sendable () throws(CheckpointError) -> String] = [:]
+  package var pendingMetadata: [String: any PendingText] = [:]
   /// The state dicts of a nested file, whose tensors bear their whole paths as names; empty for a file
   /// that has no nesting.
   public var stateDicts: [NestedStateDict] = []
@@ -47,8 +47,8 @@ public struct CheckpointContents: Sendable {
   package func settled() throws(CheckpointError) -> CheckpointContents {
     var settled = self
     settled.pendingMetadata = [:]
-    for (key, text) in pendingMetadata {
-      let text = try text()
+    for (key, pending) in pendingMetadata {
+      let text = try pending.text()
       precondition(
         text.utf8.count == metadata[key]?.utf8.count, "a text of another length than announced")
       settled.metadata[key] = text
@@ -120,6 +120,13 @@ public struct CheckpointContents: Sendable {
     for tensor in tensors { try tensor.verify() }
     for tensor in goldens { try tensor.verify() }
   }
+}
+
+/// A text that is not known yet.
+package protocol PendingText: Sendable {
+  /// The text; waits until it is known.
+  /// - Throws: why it cannot become known.
+  func text() throws(CheckpointError) -> String
 }
 
 /// A mapping of names to tensors inside a nested file.

@@ -196,14 +196,31 @@ struct ConversionPlan {
     }
   }
 
-  /// Writes down where the contents come from.
+  /// Writes down where the contents come from; what is only packed otherwise keeps what stands there.
   /// - Throws: what opening one of the files for hashing throws.
-  mutating func trace(_ input: CheckpointReader, options: [String]) throws(CheckpointError) {
-    let assumptions = mapping?.assumptions ?? []
+  mutating func trace(
+    _ input: CheckpointReader, changes: [String], packing: [String], to target: any CheckpointFormat
+  ) throws(CheckpointError) {
+    let isKept =
+      changes.isEmpty && renamed.isEmpty && mapping?.folded.isEmpty ?? true
+      && contents.modelDescription == input.contents.modelDescription
+    let isTold = input.contents.metadata[Provenance.metadataKey] != nil
+    // Without options a .strata file becomes itself, whatever it tells.
+    if isKept, isTold || packing.isEmpty && input.format == target.name && target is StrataFormat {
+      return
+    }
+    var earlier: [Provenance.Step] = []
+    do throws(CheckpointError) {
+      earlier = try Provenance(contents.metadata).steps
+    } catch {
+      contents.ignored.append(
+        "\(Provenance.metadataKey), which is no provenance: \(error.reason)")
+    }
     let provenance = try PendingProvenance(
-      of: [input] + (golden.map { [$0] } ?? []), options: options,
-      assumed: assumptions.map(Assumed.init))
-    try provenance.add(to: &contents)
+      after: earlier, of: [input] + (golden.map { [$0] } ?? []), options: changes + packing,
+      assumed: mapping?.assumptions.map(Assumed.init) ?? [])
+    contents.metadata[Provenance.metadataKey] = try provenance.placeholder()
+    contents.pendingMetadata[Provenance.metadataKey] = provenance
   }
 
   /// Converts the floating-point tensors of the state dict.

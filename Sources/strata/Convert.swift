@@ -20,8 +20,8 @@ struct Convert: ParsableCommand {
       read and written.
 
       Where the output has a place for text, it tells where it comes from: the names and SHA-256 of the \
-      files that were read, the tool's version, the options, and what was assumed. A .strata file that is \
-      converted to .strata without options stays as it is.
+      files that were read, the tool's version, the options, and what was assumed. What is only packed \
+      otherwise keeps the word of its input.
       """)
 
   @Argument(help: "The file to read.")
@@ -109,9 +109,9 @@ struct Convert: ParsableCommand {
       settings.model, isUnchanged: rules.isIdentity && reading.set.isEmpty, file: input)
     if let dtype { try plan.convert(to: dtype) }
     if rejectNonfinite { try plan.rejectNonFinite(file: input) }
-    // Without options a .strata file becomes itself, with the provenance that it has.
-    let isIdentity = reader.format == target.name && target is StrataFormat && given.isEmpty
-    if target.holdsMetadata, !isIdentity { try plan.trace(reader, options: given) }
+    if target.holdsMetadata {
+      try plan.trace(reader, changes: changes, packing: packing, to: target)
+    }
 
     let progress = Progress(bytes: plan.byteCount, self.options)
     defer { progress?.end() }
@@ -128,19 +128,29 @@ struct Convert: ParsableCommand {
     try Output(self.options).report(report) { report.words(plan) }
   }
 
-  /// The options that have a say in what the output holds, as on a command line; files without their
-  /// directories.
-  private var given: [String] {
-    let options: [(name: String, values: [String])] = [
+  /// The options that say what the output holds, as on a command line; files without their directories.
+  private var changes: [String] {
+    Self.arguments([
       ("--key", [reading.key].compactMap(\.self)), ("--include", names.include),
       ("--exclude", names.exclude), ("--prefix", [names.prefix].compactMap(\.self)),
-      ("--rename", names.rename), ("--set", reading.set),
-      ("--dtype", [dtype].compactMap(\.self)), ("--compress", [compress?.rawValue].compactMap(\.self)),
+      ("--rename", names.rename),
+      ("--set", reading.set.filter { !SetOptions.isPacking($0) }),
+      ("--dtype", [dtype].compactMap(\.self)),
       ("--golden", [golden?.fileName].compactMap(\.self)),
+    ])
+  }
+
+  /// The options that say how it is packed, and what is refused.
+  private var packing: [String] {
+    Self.arguments([
+      ("--set", reading.set.filter(SetOptions.isPacking)),
+      ("--compress", [compress?.rawValue].compactMap(\.self)),
       ("--shard-size", [shardSize.map(String.init)].compactMap(\.self)),
-    ]
-    return options.flatMap { option in option.values.flatMap { [option.name, $0] } }
-      + (rejectNonfinite ? ["--reject-nonfinite"] : [])
+    ]) + (rejectNonfinite ? ["--reject-nonfinite"] : [])
+  }
+
+  private static func arguments(_ options: [(name: String, values: [String])]) -> [String] {
+    options.flatMap { option in option.values.flatMap { [option.name, $0] } }
   }
 
   private func sourceFormat() throws -> (any CheckpointFormat)? {

@@ -1,8 +1,9 @@
 import Checkpoints
 import Dispatch
 
-/// Where a file comes from: what `convert` did, step by step, the oldest first.
+/// Where what a file holds comes from: what `convert` did, step by step, the oldest first.
 ///
+/// A conversion that packs the same otherwise, there and back, is no step.
 /// It is a claim, which nothing proves but the files that it names. The same inputs under the same names and
 /// the same options give the same text: there is no clock in it, no host, no user and no directory.
 struct Provenance {
@@ -39,9 +40,10 @@ struct Provenance {
   /// What a file's metadata tell.
   /// - Throws: `metadataInvalid` for a text that is none of ours.
   init(_ metadata: [String: String]) throws(CheckpointError) {
-    steps = try metadata[Self.metadataKey].map { text throws(CheckpointError) in
-      try CanonicalJSON.decode([Step].self, from: text, Self.metadataKey)
-    } ?? []
+    steps =
+      try metadata[Self.metadataKey].map { text throws(CheckpointError) in
+        try CanonicalJSON.decode([Step].self, from: text, Self.metadataKey)
+      } ?? []
   }
 }
 
@@ -61,17 +63,22 @@ extension Provenance.Step {
 }
 
 /// The provenance of a conversion that is under way: the digests of its sources become known meanwhile.
-struct PendingProvenance: Sendable {
+struct PendingProvenance: PendingText {
+  /// What stands in the input.
+  private let earlier: [Provenance.Step]
+  /// What is done, without the digests.
   private let step: Provenance.Step
+  /// Those of the sources, in their order.
   private let digests: [SourceDigest]
 
   /// What stands in the place of a digest that is not known yet.
-  private static let placeholder = String(repeating: "0", count: 64)
+  private static let unknown = String(repeating: "0", count: 64)
 
   /// Begins to hash the files of `readers`, the input's first.
   /// - Throws: `fileNotFound`, `notReadable`.
   init(
-    of readers: [CheckpointReader], options: [String], assumed: [Assumed]
+    after earlier: [Provenance.Step], of readers: [CheckpointReader], options: [String],
+    assumed: [Assumed]
   ) throws(CheckpointError) {
     var sources: [Provenance.Source] = []
     var digests: [SourceDigest] = []
@@ -80,39 +87,31 @@ struct PendingProvenance: Sendable {
       // An index names the files in which the tensors stand.
       let own = reader.source.path
       let others = Set(reader.tensors.compactMap(\.file)).subtracting([own ?? ""]).sorted()
-      for source in try [reader.source] + others.map(ByteSource.init(contentsOf:)) {
+      var files = [reader.source]
+      for path in others { files.append(try ByteSource(contentsOf: path)) }
+      for file in files {
         sources.append(
           Provenance.Source(
-            name: (source.path ?? "").fileName, format: reader.format,
-            bytes: source.count, sha256: Self.placeholder))
-        digests.append(SourceDigest(of: source, on: queue))
+            name: (file.path ?? "").fileName, format: reader.format, bytes: file.count,
+            sha256: Self.unknown))
+        digests.append(SourceDigest(of: file, on: queue))
       }
     }
     step = Provenance.Step(
       tool: "strata \(Strata.version)", sources: sources, options: options, assumed: assumed)
     self.digests = digests
+    self.earlier = earlier
   }
 
-  /// Adds the step to the metadata of what is written; an earlier text that is none of ours is told.
-  func add(to contents: inout CheckpointContents) throws(CheckpointError) {
-    var earlier: [Provenance.Step] = []
-    do throws(CheckpointError) {
-      earlier = try Provenance(contents.metadata).steps
-    } catch {
-      contents.ignored.append(
-        "\(Provenance.metadataKey), which is no provenance: \(error.reason)")
-    }
-    let text = { [step, earlier] (hashes: [String]) throws(CheckpointError) -> String in
-      var step = step
-      for (index, hash) in hashes.enumerated() { step.sources[index].sha256 = hash }
-      return try CanonicalJSON.encode(earlier + [step])
-    }
-    contents.metadata[Provenance.metadataKey] = try text([])
-    contents.pendingMetadata[Provenance.metadataKey] = {
-      [digests] () throws(CheckpointError) in
-      try text(
-        try digests.map { digest throws(CheckpointError) in try digest.hexadecimal() })
-    }
+  /// The text of as many bytes that stands there until all digests are known.
+  func placeholder() throws(CheckpointError) -> String {
+    try CanonicalJSON.encode(earlier + [step])
+  }
+
+  func text() throws(CheckpointError) -> String {
+    var step = step
+    for index in digests.indices { step.sources[index].sha256 = try digests[index].hexadecimal() }
+    return try CanonicalJSON.encode(earlier + [step])
   }
 }
 

@@ -63,7 +63,7 @@ def compare(form, args, probe):
         verdicts[said] += 1
         if said in AGREED:
             continue
-        reason = differences.explain(form, said, mine, other, data)
+        reason = differences.explain(form, said, mine, other)
         if reason:
             explained[(said, reason)] += 1
         else:

@@ -3,9 +3,10 @@
 import io
 import json
 import pickletools
+import os
 import struct
 import sys
-import os
+import warnings
 import zipfile
 import zlib
 
@@ -148,7 +149,8 @@ def safetensors_tree(dice, data, _):
 def archive(entries):
     """A zip archive, everything stored, with right checksums."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as made:
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "w") as made:
+        warnings.simplefilter("ignore")  # Two entries of one name are what is wanted.
         for name, data in entries:
             made.writestr(zipfile.ZipInfo(name), data)
     return file.getvalue()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 PATIENCE = 20
 """Seconds after which a reader counts as hung."""
+START = 300
+"""Seconds that its first answer may take: torch alone loads gigabytes of libraries."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,12 @@ class Reader:
     """A process; when it dies of a file it is started anew for the next one."""
 
     def __init__(self, command):
-        self.command, self.process, self.deaths = command, None, 0
+        self.command, self.process, self.patience = command, None, START
 
     def ask(self, data):
         """What it says of the bytes of a file."""
         if self.process is None:
+            self.patience = START
             self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE,
                                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
@@ -58,9 +61,11 @@ class Reader:
             self.process.stdin.flush()
             begin = time.monotonic()
             size = struct.unpack("<I", self.take(4, begin))[0]
-            return parsed(self.take(size, begin).decode())
+            answer = parsed(self.take(size, begin).decode())
+            self.patience = PATIENCE
+            return answer
         except TimeoutError:
-            return self.gone("hung", f"no answer within {PATIENCE} s")
+            return self.gone("hung", f"no answer within {self.patience} s")
         except (BrokenPipeError, EOFError):
             status = self.process.wait()
             return self.gone("crashed", f"signal {-status}" if status < 0 else f"status {status}")
@@ -74,14 +79,13 @@ class Reader:
             except BrokenPipeError:
                 pass
         self.process = None
-        self.deaths += 1
         return Answer(fault=fault, reason=reason)
 
     def take(self, count, begin):
         pieces = b""
         pipe = self.process.stdout.fileno()
         while len(pieces) < count:
-            left = PATIENCE - (time.monotonic() - begin)
+            left = self.patience - (time.monotonic() - begin)
             if left <= 0 or not select.select([pipe], [], [], left)[0]:
                 raise TimeoutError
             piece = os.read(pipe, count - len(pieces))

@@ -51,7 +51,7 @@ def npz_reader():
     def read(data):
         loaded = numpy.load(io.BytesIO(data), allow_pickle=False)
         if isinstance(loaded, numpy.ndarray):
-            yield ("array", *array(loaded))
+            yield ("arr_0", *array(loaded))
             return
         for name in loaded.files:
             value = loaded[name]
@@ -117,12 +117,11 @@ def strata_reader():
 
     from read_strata import read_strata
 
-    path = os.path.join(tempfile.mkdtemp(), "x.strata")
-
     def read(data):
-        with open(path, "wb") as file:
+        with tempfile.NamedTemporaryFile() as file:
             file.write(data)
-        found = read_strata(path)
+            file.flush()
+            found = read_strata(file.name)
         if found.unreadable:
             raise OtherKind("codes of a later version")
         for name, tensor in found.state_dict.items():

@@ -95,7 +95,9 @@ class Image:
         data, sums = b"", []
         for part in self.parts:
             data += b"\0" * part.gap
-            ends = [*part.chunks[:-1], padded(part.chunks[-1], 64, part.padding)]
+            # The padding behind a part is under the checksum of its last chunk.
+            missing = part.padding * (-sum(map(len, part.chunks)) % 64)
+            ends = [*part.chunks[:-1], part.chunks[-1] + missing]
             sums.append([zlib.crc32(chunk) for chunk in ends])
             data += b"".join(ends)
         data += self.data_tail
