@@ -60,7 +60,8 @@ let package = Package(
 
     // What `tools/trust.d` asks about files by the thousand.
     .executableTarget(
-      name: "CheckpointProbe", dependencies: ["Checkpoints", "CheckpointsHDF5"], path: "tools/probe",
+      name: "CheckpointProbe", dependencies: ["Checkpoints", "CheckpointsHDF5"],
+      path: "tools/probe",
       swiftSettings: strict),
 
     // What several test targets need: fixtures, temporary directories, seeded generators.

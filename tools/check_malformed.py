@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Every file of fixtures/malformed through the tool: exit status, code, message, time, memory, and what
-it opened.
+"""Every file of fixtures/malformed through the tool: exit status, code, message, time, memory,
+and what it opened.
 
     python tools/check_malformed.py STRATA [--trace] [--output FOLDER]
 
-Each file is converted and inspected in an empty directory. A refusal is exit status 2 with the code that
-the manifest announces, one line on standard error that names the file, no output, at most a second, and at
-most 64 MiB resident (ru_maxrss of the process and of those that it starts). --trace asks strace instead
-which files and sockets a run opens: none but its input's directory, its own and the system's libraries.
-"""
+Each file is converted and inspected in an empty directory. A refusal is exit status 2 with the
+code that the manifest announces, one line on standard error that names the file, no output, at
+most a second, and at most 64 MiB resident (ru_maxrss of the process and of those that it
+starts). --trace asks strace instead which files and sockets a run opens: none but its input's
+directory, its own and the system's libraries. """
 
 import argparse
 import collections
@@ -48,7 +48,8 @@ def run(command, folder):
 
 
 def faults(strata, path, entry):
-    """What is wrong with how the tool takes a file, in words, and (seconds, bytes) of the worst run."""
+    """What is wrong with how the tool takes a file, in words, and (seconds, bytes) of the worst
+    run."""
     is_accepted = entry["code"] == "accepted"
     found, worst = [], (0, 0)
     options = ["--reject-nonfinite"] if entry.get("fault") == "nonfinite" else []
@@ -60,7 +61,8 @@ def faults(strata, path, entry):
                 left = os.listdir(folder)
             worst = (max(worst[0], seconds), max(worst[1], peak))
             what = " ".join([command[0], *output])
-            # A fault of one tensor, of the model or of numbers need not keep a file from being inspected.
+            # What is the fault of one tensor, the model or numbers need not keep it from being
+            # inspected.
             must_fail = not is_accepted and (command[0] == "convert" or entry["fault"] == "file")
             if status not in ((2,) if must_fail else (0,) if is_accepted else (0, 2)):
                 found.append(f"{what}: status {status}: {errors or said}")
@@ -89,7 +91,8 @@ def foreign(strata, path, _):
     for command in (["convert", path, "x.strata"], ["inspect", path, "--stats"]):
         with tempfile.TemporaryDirectory() as folder:
             trace = os.path.join(folder, "trace")
-            subprocess.run(["strace", "-f", "-qq", "-e", "trace=%network,open,openat,openat2,creat,execve",
+            subprocess.run(["strace", "-f", "-qq", "-e",
+                            "trace=%network,open,openat,openat2,creat,execve",
                             "-o", trace, strata, *command], cwd=folder, check=False,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             with open(trace, encoding="utf-8", errors="replace") as file:
@@ -136,14 +139,15 @@ def main():
     entries = []
     for key, (tried, survived) in sorted(counts.items(), key=str):
         if args.trace:
-            what = "Malformed and odd files converted and inspected without opening a file outside of the " \
-                "input's directory, a socket, or another program"
+            what = "Malformed and odd files converted and inspected without opening a file " \
+                "outside of the input's directory, a socket, or another program"
         else:
             what = f"Odd but sound {key[0]} files read" if key[1] else \
                 f"Malformed {key[0]} files refused with their named error"
         entries.append({"what": what, "tried": tried, "survived": survived, "note": ""})
     if not args.trace:
-        entries[0]["note"] = f"slowest run of all {worst[0]:.2f} s, largest {worst[1] / 2**20:.0f} MiB"
+        entries[0]["note"] = (f"slowest run of all {worst[0]:.2f} s, "
+                              f"largest {worst[1] / 2**20:.0f} MiB")
     os.makedirs(args.output, exist_ok=True)
     target = os.path.join(args.output, "foreign_opens.json" if args.trace else "malformed.json")
     with open(target, "w", encoding="utf-8") as file:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The table "What was tried, what survived", from the counts that the scripts of tools/trust.d wrote.
+"""The table "What was tried, what survived", from the counts that the scripts of tools/trust.d
+wrote.
 
     python tools/trust_table.py [--quick]
 
-The counts stand in .build/trust/<script>.json: [{"what", "tried", "survived", "note"}]. The table goes into
-README.md and Trust.md between their markers; with --quick it is only printed. Exit status 1 when not
-everything survived.
-"""
+The counts stand in .build/trust/<script>.json: [{"what", "tried", "survived", "note"}]. The
+table goes into README.md and Trust.md between their markers; with --quick it is only printed.
+Exit status 1 when not everything survived. """
 
 import json
 import os

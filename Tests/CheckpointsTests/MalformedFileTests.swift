@@ -54,7 +54,8 @@ import Testing
   @Test(arguments: MalformedFile.all.filter { $0.fault == .model || $0.fault == .nonfinite })
   func read(file: MalformedFile) throws {
     let checkpoint = try Checkpoint(contentsOf: file.path)
-    #expect(file.fault == .model ? checkpoint.modelDescription != nil : !checkpoint.stateDict.isEmpty)
+    #expect(
+      file.fault == .model ? checkpoint.modelDescription != nil : !checkpoint.stateDict.isEmpty)
   }
 
   @Test(arguments: MalformedFile.all.filter(\.isAccepted))

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Strata's readers beside the reference readers on thousands of damaged files: do they agree?
 
-    python tools/differential/agreement.py PROBE [--quick] [--count N] [--seed N] [--only FORMAT] [--keep FOLDER]
+    python tools/differential/agreement.py PROBE [--quick] [--count N] [--seed N] [--only FORMAT]
+    [--keep FOLDER]
                                            [--output FOLDER] [--page FILE]
 
-Files are made from small sound ones (seeds.py) by damage to any byte and, with checksums made right again,
-to what the format says (mutations.py). Both readers accept or refuse each; what both accept must be the same
-tensors, bit for bit. A difference that differences.py does not explain is a failure; --keep writes those
-files down.
-"""
+Files are made from small sound ones (seeds.py) by damage to any byte and, with checksums made
+right again, to what the format says (mutations.py). Both readers accept or refuse each; what
+both accept must be the same tensors, bit for bit. A difference that differences.py does not
+explain is a failure; --keep writes those files down. """
 
 import argparse
 import collections
@@ -123,10 +123,10 @@ def main():
                     file.write(data)
         tried = sum(verdicts.values())
         entries.append({
-            "what": f"Damaged {form} files on which Strata and {versions[form]} agree, or differ as "
-                    "documented", "tried": tried, "survived": tried - len(unexplained),
-            "note": f"{verdicts['same']:,} same tensors, {verdicts['both refuse']:,} refused by both, "
-                    f"{sum(explained.values()):,} documented differences"})
+            "what": f"Damaged {form} files on which Strata and {versions[form]} agree, or "
+                    "differ as documented", "tried": tried, "survived": tried - len(unexplained),
+            "note": f"{verdicts['same']:,} same tensors, {verdicts['both refuse']:,} refused by "
+                    f"both, {sum(explained.values()):,} documented differences"})
     os.makedirs(args.output, exist_ok=True)
     with open(os.path.join(args.output, "agreement.json"), "w", encoding="utf-8") as file:
         json.dump(entries, file, indent=1)

@@ -16,15 +16,17 @@ from malformed.strata_images import padded  # noqa: E402
 
 NUMBERS = (0, 1, 2, 3, 4, 7, 8, 9, 16, 24, 63, 64, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**16,
            2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**53 + 1, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
-TOKENS = ("0", "1", "-1", "-0", "2", "3", "6", "12", "24", "1.0", "1e2", "1E400", "0x10", "007", "NaN",
-          "true", "null", '""', '"a"', '"F32"', '"F64"', '"I8"', '"BF16"', '"F8_E4M3"', '"BOOL"', "[]",
-          "[0]", "[2,3]", "[0,24]", "{}", '{"a":"b"}', ",", ":", "}", "]", '"\\u0061"', '"\\ud800"',
-          "18446744073709551616", "9007199254740993", " ", "\t", "\\n", '"shape"', '"data_offsets"')
-LITERALS = ("'<f4'", "'>f4'", "'|b1'", "'|O'", "'<f2'", "'<u8'", "'|V2'", "'<M8[s]'", "'<U3'", "'|S4'",
-            "'<c8'", "'f4'", "'=i4'", "'<f16'", "True", "False", "1", "None", "()", "(6,)", "(2, 3)",
-            "(3, 2)", "(2, 3, 1)", "[2, 3]", "(-1,)", "(0, 3)", "(2L, 3L)", "(True, 6)", "6", "{}",
-            "[('a', '<f4')]", "'descr'", "'shape'", "lambda: 0", "1 + 1", "# comment", "(2**64,)",
-            "(18446744073709551616,)", "4294967296", "  ", "\n", ",")
+TOKENS = (
+    "0", "1", "-1", "-0", "2", "3", "6", "12", "24", "1.0", "1e2", "1E400", "0x10", "007", "NaN",
+    "true", "null", '""', '"a"', '"F32"', '"F64"', '"I8"', '"BF16"', '"F8_E4M3"', '"BOOL"', "[]",
+    "[0]", "[2,3]", "[0,24]", "{}", '{"a":"b"}', ",", ":", "}", "]", '"\\u0061"', '"\\ud800"',
+    "18446744073709551616", "9007199254740993", " ", "\t", "\\n", '"shape"', '"data_offsets"')
+LITERALS = (
+    "'<f4'", "'>f4'", "'|b1'", "'|O'", "'<f2'", "'<u8'", "'|V2'", "'<M8[s]'", "'<U3'", "'|S4'",
+    "'<c8'", "'f4'", "'=i4'", "'<f16'", "True", "False", "1", "None", "()", "(6,)", "(2, 3)",
+    "(3, 2)", "(2, 3, 1)", "[2, 3]", "(-1,)", "(0, 3)", "(2L, 3L)", "(True, 6)", "6", "{}",
+    "[('a', '<f4')]", "'descr'", "'shape'", "lambda: 0", "1 + 1", "# comment", "(2**64,)",
+    "(18446744073709551616,)", "4294967296", "  ", "\n", ",")
 
 
 def anywhere(dice, data, other):
@@ -59,7 +61,8 @@ def anywhere(dice, data, other):
 
 
 def number(dice, data, _):
-    """One number of 2, 4 or 8 bytes, aligned, made another one: a little more or less, or extreme."""
+    """One number of 2, 4 or 8 bytes, aligned, made another one: a little more or less, or
+    extreme."""
     size = dice.choice((2, 4, 8))
     place = dice.randrange(len(data) // size) * size
     value = int.from_bytes(data[place:place + size], "little")
@@ -251,11 +254,13 @@ def opcodes(dice, data, other):
         elif kind == 3:
             pieces[place] = dice.choice((
                 b"N", b"\x88", b"\x89", b"K\0", b"K\2", b"K\xff", b"M\0\1", b"J\xff\xff\xff\xff",
-                b"\x8a\1\x80", b"\x8a\x08" + b"\0" * 7 + b"\x80", b"]", b"}", b")", b"(", b"0", b"2",
-                b"\x85", b"\x86", b"\x87", b"t", b"d", b"l", b"s", b"a", b"u", b"e", b"b", b"R", b"Q",
-                b"X\1\0\0\0a", b"X\0\0\0\0", b"ctorch\nFloatStorage\n", b"ctorch\nDoubleStorage\n",
+                b"\x8a\1\x80", b"\x8a\x08" + b"\0" * 7 + b"\x80", b"]", b"}", b")", b"(", b"0",
+                b"2", b"\x85", b"\x86", b"\x87", b"t", b"d", b"l", b"s", b"a", b"u", b"e", b"b",
+                b"R", b"Q", b"X\1\0\0\0a", b"X\0\0\0\0", b"ctorch\nFloatStorage\n",
+                b"ctorch\nDoubleStorage\n",
                 b"ccollections\nOrderedDict\n", b"ctorch._utils\n_rebuild_parameter\n",
-                b"ctorch\nSize\n", b"cbuiltins\nset\n", b"cos\nsystem\n", b"h\0", b"h\1", b"q\0", b"."))
+                b"ctorch\nSize\n", b"cbuiltins\nset\n", b"cos\nsystem\n", b"h\0", b"h\1", b"q\0",
+                b"."))
         elif len(pieces[place]) > 1:
             argument = bytearray(pieces[place])
             argument[dice.randrange(1, len(argument))] = dice.choice((0, 1, 2, 5, 0x61, 0x7F, 0xFF))

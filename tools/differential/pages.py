@@ -2,7 +2,8 @@
 
 
 def replace_table(path, name, text):
-    """Puts text between the markers `<!-- NAME: begin, by … -->` and `<!-- NAME: end -->` of a page."""
+    """Puts text between the markers `<!-- NAME: begin, by … -->` and `<!-- NAME: end -->` of a
+    page."""
     with open(path, encoding="utf-8") as file:
         page = file.read()
     begin, end = f"<!-- {name}: begin", f"<!-- {name}: end -->"

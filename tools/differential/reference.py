@@ -3,10 +3,9 @@
 
     python tools/differential/reference.py safetensors|pytorch|npz|hdf5|strata
 
-A file comes on standard input as the number of its bytes, u32 little-endian, and its bytes; the answer is
-framed alike. A line for each tensor: its name in hexadecimal digits, dtype, shape, data; or "!", the
-class of the exception, a tab, and what it says.
-"""
+A file comes on standard input as the number of its bytes, u32 little-endian, and its bytes; the
+answer is framed alike. A line for each tensor: its name in hexadecimal digits, dtype, shape,
+data; or "!", the class of the exception, a tab, and what it says. """
 
 import io
 import os

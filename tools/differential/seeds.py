@@ -22,7 +22,8 @@ def arrays():
 
 
 def strata():
-    """{name: bytes} of small .strata files: plain, deflated, with everything that may stand in one."""
+    """{name: bytes} of small .strata files: plain, deflated, with everything that may stand in
+    one."""
     good = strata_files.image().bytes()
     records = b'[{"options":{"bias":true},"path":"rnn","type":"torch.nn.LSTM"}]'
     planes = struct.pack("<8f", *([0.5] * 8))
@@ -72,9 +73,9 @@ def hdf5():
         for name, value in arrays().items():
             file[name] = value
     with h5py.File(checked, "w") as file:
-        for name, value in arrays().items():
-            file.create_dataset("net/" + name, data=value, chunks=value.shape, compression=4,
-                                shuffle=True, fletcher32=True)
+        value = arrays()["rnn.weight"]
+        file.create_dataset("w", data=value, chunks=value.shape, compression=4, shuffle=True,
+                            fletcher32=True)
     with h5py.File(newest, "w", libver="latest") as file:
         file["w"] = arrays()["rnn.weight"]
         file.attrs["note"] = "text"
@@ -82,7 +83,8 @@ def hdf5():
             "newest layout": newest.getvalue()}
 
 
-FORMATS = {"strata": strata, "safetensors": safetensors, "pytorch": pytorch, "npz": npz, "hdf5": hdf5}
+FORMATS = {"strata": strata, "safetensors": safetensors, "pytorch": pytorch, "npz": npz,
+           "hdf5": hdf5}
 LIBRARIES = {"strata": "tools/read_strata.py", "safetensors": "safetensors", "npz": "numpy",
              "pytorch": "torch, weights_only", "hdf5": "h5py"}
 

@@ -52,7 +52,7 @@ def ends():
     for what, more, why in (("one-byte", b"\0", "a zero behind the end"),
                             ("64-zeros", b"\0" * 64, "64 zeros behind the end"),
                             ("second-file", good, "the file twice"),
-                            ("zip-behind", b"PK\5\6" + b"\0" * 18, "an empty zip archive behind it"),
+                            ("zip-behind", b"PK\5\6" + b"\0" * 18, "an empty archive behind it"),
                             ("script-behind", b"\n<script>alert(1)</script>", "text behind it")):
         yield Case("trailingData", what, "N2", good + more, why)
     yield Case("trailingData", "shorter-announced", "N2", file(file_length=128),
@@ -161,7 +161,7 @@ def shapes():
         ("2-to-59", weight(shape=(1 << 59,)), "2^59 numbers in 24 bytes", "weight"),
         ("dtype", weight(dtype=1), "6 numbers of 8 bytes in 24", "weight"),
         ("part-length", weight(part={"length": 25}), "a part longer than its chunks", None),
-        ("part-2-to-63-less-1", weight(part={"length": 2**63 - 1}), "a part of 2^63 - 1 bytes", None),
+        ("part-2-to-63-less-1", weight(part={"length": 2**63 - 1}), "2^63 - 1 bytes", None),
         ("empty-chunk", weight(part={"chunks": [FLOATS, b""]}), "a chunk of no byte", None),
         ("two-chunks", weight(part={"chunks": [FLOATS[:8], FLOATS[8:]]}), "more chunks than needed",
          "weight"),
@@ -227,15 +227,16 @@ def names():
 
     composed, decomposed = "gr\u00f6\u00dfe", "gro\u0308\u00dfe"
     for what, data, why in (("same", two("weight", "weight"), "one name twice"),
-                            ("canonically-equal", two(composed, decomposed), "one name, two spellings"),
-                            ("hangul", two("\uac00", "\u1100\u1161"), "a syllable and its letters")):
+                            ("canonically-equal", two(composed, decomposed), "two spellings"),
+                            ("hangul", two("\uac00", "\u1100\u1161"), "a syllable, its letters")):
         yield Case("duplicateName", what, "N15", data, why)
     for what, name, why in (("empty", b"", "no byte"), ("1025-bytes", b"a" * 1025, "1,025 bytes"),
                             ("invalid-utf-8", b"a\xff", "a byte that UTF-8 has not"),
                             ("surrogate", b"\xed\xa0\x80", "half a surrogate pair"),
                             ("overlong", b"\xc1\xa1", "an overlong letter"),
                             ("cut-utf-8", b"a\xe2\x82", "a character that is cut"),
-                            ("nul", b"a\0b", "a NUL"), ("nul-at-the-end", b"weight\0", "a NUL last")):
+                            ("nul", b"a\0b", "a NUL"),
+                            ("nul-at-the-end", b"weight\0", "a NUL last")):
         yield Case("badName", what, "N16", weight(name=name), why)
     for what, name, why in (
         ("escape", "\x1b[2Jweight\x1b]0;owned\x07", "a terminal's control sequences"),
@@ -247,8 +248,8 @@ def names():
         ("1024-bytes", "a" * 1024, "1,024 bytes"),
         ("path", "../../etc/passwd", "a name that is a path"),
     ):
-        yield Case("accepted", f"name-{what}", "N18" if what == "path" else "N17", weight(name=name),
-                   why, answer={name: GOOD["weight"], "bias": GOOD["bias"]})
+        yield Case("accepted", f"name-{what}", "N18" if what == "path" else "N17",
+                   weight(name=name), why, answer={name: GOOD["weight"], "bias": GOOD["bias"]})
 
 
 def deflated():
@@ -279,8 +280,8 @@ def deflated():
         ("raw-deflate", stored(stream[2:-4]), "a stream without its frame"),
         ("gzip", stored(zlib.compressobj(9, zlib.DEFLATED, 31).compress(b"") + b"\0" * 24),
          "a gzip frame"),
-        ("dictionary", stored(bytes([0x78, 0xBB]) + stream[2:]), "a stream that asks for a dictionary"),
-        ("at-the-limit", stored(b"\0" * 8, ((1032 * 8 + 64) // 4,)), "just within the limit, no stream"),
+        ("dictionary", stored(bytes([0x78, 0xBB]) + stream[2:]), "asks for a dictionary"),
+        ("at-the-limit", stored(b"\0" * 8, ((1032 * 8 + 64) // 4,)), "just within the limit"),
     ):
         yield Case("decompressMismatch", what, "N20", data, why, "tensor", tensor="weight")
     yield Case("accepted", "deflated", "N20", stored(stream), "a sound deflated chunk", answer=GOOD)
@@ -316,7 +317,7 @@ def texts():
     deep = json.dumps({"version": 1}).encode()[:-1] + b',"modules":' + b"[" * 100_000
     for what, model, why in (("100000-deep", deep, "100,000 arrays in a model description"),
                              ("nan", b'{"modules":[],"version":NaN}', "NaN in a model description"),
-                             ("no-version", b'{"modules":[]}', "a model description of no version")):
+                             ("no-version", b'{"modules":[]}', "a description of no version")):
         yield Case("metadataInvalid", f"model-{what}", "N21", file(model=model), why, "model")
 
 
@@ -335,7 +336,8 @@ def models():
             for name, shape in shapes.items():
                 good.tensors.append(Tensor(prefix + name, shape, len(good.parts)))
                 count = shape[0] * (shape[1] if len(shape) > 1 else 1)
-                good.parts.append(Part([struct.pack(f"<{count}f", *(i / 64 for i in range(count)))]))
+                values = (index / 64 for index in range(count))
+                good.parts.append(Part([struct.pack(f"<{count}f", *values)]))
         return good.bytes()
 
     def lstm(name, source, kind="lstm", **changed):

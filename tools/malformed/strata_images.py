@@ -1,5 +1,5 @@
-"""A .strata file put together from the tables of StrataFormat.md, so that any field can be wrong while
-every checksum is right."""
+"""A .strata file put together from the tables of StrataFormat.md, so that any field can be wrong
+while every checksum is right."""
 
 import struct
 import zlib
@@ -16,7 +16,8 @@ def padded(data, alignment, filling=b"\0"):
 
 @dataclass
 class Part:
-    """A run of stored bytes, by chunk; what is given besides stands in the table instead of the truth."""
+    """A run of stored bytes, by chunk; what is given besides stands in the table instead of the
+    truth."""
     chunks: list
     shift: int = 0
     gap: int = 0
@@ -118,7 +119,8 @@ class Image:
         all_sections = [(kind, kind < 3, payload) for kind, payload in sections.items()]
         all_sections += self.more_sections
         directory = b"".join(
-            padded(struct.pack("<IIQ", kind, flags, len(payload)) + payload, 8, self.section_padding)
+            padded(struct.pack("<IIQ", kind, flags, len(payload)) + payload, 8,
+                   self.section_padding)
             for kind, flags, payload in all_sections)
         return padded(directory + self.directory_tail, 64), len(all_sections)
 
