@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Strata's readers beside the reference readers on thousands of damaged files: do they agree?
 
-    python tools/differential/agreement.py PROBE [--quick] [--count N] [--seed N] [--only FORMAT]
+    python tools/differential/agreement.py PROBE STRATA [--quick] [--count N] [--seed N]
     [--keep FOLDER]
                                            [--output FOLDER] [--page FILE]
 
@@ -21,7 +21,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from differential import differences, mutations, seeds  # noqa: E402
-from differential.reader import Reader, reference  # noqa: E402
+from differential.reader import Strata, reference  # noqa: E402
 
 COUNT, QUICK = 20_000, 400
 """Files for each format."""
@@ -53,9 +53,9 @@ def verdict(ours, theirs):
 AGREED = ("same", "both refuse", "the reference reader died")
 
 
-def compare(form, args, probe):
+def compare(form, args, probe, tool):
     """Counts of verdicts, counts of explained differences, and the unexplained ones."""
-    ours, theirs = Reader([probe]), reference(form)
+    ours, theirs = Strata(probe, tool), reference(form)
     verdicts, explained, unexplained = collections.Counter(), collections.Counter(), []
     for what, data in files(form, seeds.FORMATS[form](), args.seed, args.count):
         mine, other = ours.ask(data), theirs.ask(data)
@@ -100,6 +100,7 @@ def tables(results, versions):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("probe")
+    parser.add_argument("strata")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--count", type=int)
     parser.add_argument("--seed", default="1")
@@ -112,7 +113,8 @@ def main():
     print(f"seed {args.seed}, {args.count:,} files of each format")
     versions, results, entries = seeds.versions(), {}, []
     for form in [args.only] if args.only else seeds.FORMATS:
-        verdicts, explained, unexplained = results[form] = compare(form, args, args.probe)
+        results[form] = compare(form, args, args.probe, args.strata)
+        verdicts, explained, unexplained = results[form]
         print(form, dict(verdicts), f"unexplained: {len(unexplained)}", flush=True)
         for said, what, mine, other, data in unexplained:
             print(f"  {said} ({what})\n    Strata: {shown(mine)}\n    reference: {shown(other)}")

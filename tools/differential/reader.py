@@ -1,10 +1,12 @@
 """A reader that runs as a process of its own and is asked for one file after the other."""
 
+import json
 import os
 import select
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 
@@ -101,6 +103,33 @@ class Reader:
             self.process.wait()
             self.process.stdout.close()
             self.process = None
+
+
+class Strata(Reader):
+    """The probe; where libhdf5 ends it, the tool is asked, which reads HDF5 in another process."""
+
+    def __init__(self, probe, tool):
+        super().__init__([probe])
+        self.tool = tool
+
+    def ask(self, data):
+        answer = super().ask(data)
+        return self.asked(data) if answer.died and data.startswith(b"\x89HDF") else answer
+
+    def asked(self, data):
+        """What the tool says of a file."""
+        with tempfile.NamedTemporaryFile(suffix=".h5") as file:
+            file.write(data)
+            file.flush()
+            try:
+                run = subprocess.run([self.tool, "inspect", file.name, "--json"], check=False,
+                                     capture_output=True, timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                return Answer(fault="hung")
+        if run.returncode != 2:
+            return Answer(fault="crashed", reason=f"the tool ended with {run.returncode}")
+        error = json.loads(run.stdout)["error"]
+        return Answer(fault=error["code"], reason=error["reason"])
 
 
 def reference(form):

@@ -2,7 +2,7 @@
 """Every flipped bit and every truncation of small files, by Strata's reader and by the reference
 reader.
 
-    python tools/differential/sweeps.py PROBE [--quick] [--output FOLDER] [--page FILE]
+    python tools/differential/sweeps.py PROBE STRATA [--quick] [--output FOLDER] [--page FILE]
 
 A file counts as rejected when an error comes of it, as harmless when the same tensors come of
 it, and as silently wrong when others do. What a format does not protect no reader can notice:
@@ -18,7 +18,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from differential import seeds  # noqa: E402
-from differential.reader import Reader, reference  # noqa: E402
+from differential.reader import Strata, reference  # noqa: E402
 
 KINDS = ("rejected", "harmless", "silently wrong", "crashed or hung")
 
@@ -58,11 +58,11 @@ def sweep(reader, data, damage, is_quick):
     return counts
 
 
-def measure(probe, is_quick):
+def measure(probe, tool, is_quick):
     """A row for each format, file, damage and reader."""
     versions = seeds.versions()
     for form, make in seeds.FORMATS.items():
-        ours, theirs = Reader([probe]), reference(form)
+        ours, theirs = Strata(probe, tool), reference(form)
         # Two files of each format tell enough.
         for name, data in list(make().items())[:2]:
             for what, damage in (("bit flips", flips), ("truncations", truncations)):
@@ -118,11 +118,12 @@ def summary(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("probe")
+    parser.add_argument("strata")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--output", default=".build/trust")
     parser.add_argument("--page", metavar="FILE", help="write the table into this page of DocC")
     args = parser.parse_args()
-    rows = list(measure(args.probe, args.quick))
+    rows = list(measure(args.probe, args.strata, args.quick))
     os.makedirs(args.output, exist_ok=True)
     entries = summary(rows)
     with open(os.path.join(args.output, "sweeps.json"), "w", encoding="utf-8") as file:
