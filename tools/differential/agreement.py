@@ -2,8 +2,7 @@
 """Strata's readers beside the reference readers on thousands of damaged files: do they agree?
 
     python tools/differential/agreement.py PROBE STRATA [--quick] [--count N] [--seed N]
-    [--keep FOLDER]
-                                           [--output FOLDER] [--page FILE]
+        [--only FORMAT] [--keep FOLDER] [--output FOLDER] [--page FILE]
 
 Files are made from small sound ones (seeds.py) by damage to any byte and, with checksums made
 right again, to what the format says (mutations.py). Both readers accept or refuse each; what
