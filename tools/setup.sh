@@ -98,9 +98,11 @@ install_reference_readers() {
       say "Installing torch, numpy, h5py and safetensors into .build/reference"
       python3 -m venv .build/reference
       local install=("$STRATA_REFERENCE_PYTHON" -m pip install --quiet --disable-pip-version-check)
-      # PyPI's torch for Linux brings gigabytes for graphics processors, which nothing here uses.
-      "${install[@]}" --no-deps torch==2.15.0
-      "${install[@]}" numpy h5py safetensors typing_extensions sympy networkx jinja2 filelock fsspec
+      # PyPI's torch for Linux brings gigabytes for graphics processors; its own index has one without.
+      "${install[@]}" --no-deps --retries 0 --timeout 15 \
+        --index-url https://download.pytorch.org/whl/cpu torch==2.15.0 ||
+        echo "From PyPI then, which takes longer."
+      "${install[@]}" torch==2.15.0 numpy h5py safetensors
     fi
   fi
   export STRATA_REFERENCE_PYTHON

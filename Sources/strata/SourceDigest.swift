@@ -8,7 +8,7 @@ final class SourceDigest: Sendable {
   private let group = DispatchGroup()
   private let outcome = Mutex<Result<String, CheckpointError>?>(nil)
 
-  /// How many bytes are hashed at a time: few enough to stay in the cache.
+  /// How many bytes are hashed at a time: the size of a chunk, of which memory is kept.
   private static let pieceSize = 1 << 20
 
   /// Begins to hash what is not hashed while another digest of the same `queue` is.
