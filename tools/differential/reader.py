@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 
 PATIENCE = 20
@@ -61,9 +60,8 @@ class Reader:
         try:
             self.process.stdin.write(struct.pack("<I", len(data)) + data)
             self.process.stdin.flush()
-            begin = time.monotonic()
-            size = struct.unpack("<I", self.take(4, begin))[0]
-            answer = parsed(self.take(size, begin).decode())
+            size = struct.unpack("<I", self.take(4))[0]
+            answer = parsed(self.take(size).decode())
             self.patience = PATIENCE
             return answer
         except TimeoutError:
@@ -83,13 +81,15 @@ class Reader:
         self.process = None
         return Answer(fault=fault, reason=reason)
 
-    def take(self, count, begin):
-        pieces = b""
-        pipe = self.process.stdout.fileno()
+    def take(self, count):
+        """Exactly so many bytes of its answer."""
+        pieces, waited, pipe = b"", 0, self.process.stdout.fileno()
         while len(pieces) < count:
-            left = self.patience - (time.monotonic() - begin)
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
-                raise TimeoutError
+            # Second by second, so that time in which the whole machine stood still counts as one.
+            while not select.select([pipe], [], [], 1)[0]:
+                waited += 1
+                if waited >= self.patience:
+                    raise TimeoutError
             piece = os.read(pipe, count - len(pieces))
             if not piece:
                 raise EOFError
