@@ -94,8 +94,9 @@ RULES = {
          "Stored bytes that are missing, or that the file has no room for. libhdf5 gives fill "
          "values in "
          "their place, or reads on"),
-        (REFERENCE, "^hdf5ReaderCrashed", "",
-         "The system's libhdf5 crashes, in a process of its own; the later one of h5py does not"),
+        (REFERENCE, "^hdf5Reader", "",
+         "The system's libhdf5 crashes or asks for too much memory, in a process of its own; "
+         "the later one of h5py does not"),
         (REFERENCE, "^(attributeInvalid|metadataInvalid|hdf5Invalid)", "",
          "A damaged attribute, or object that no dataset needs. h5py looks at it only when it "
          "is asked for; "
