@@ -8,7 +8,8 @@ Each file is converted and inspected in an empty directory. A refusal is exit st
 code that the manifest announces, one line on standard error that names the file, no output, at
 most a second, and at most 64 MiB resident (ru_maxrss of the process and of those that it
 starts). --trace asks strace instead which files and sockets a run opens: none but its input's
-directory, its own and the system's libraries. """
+directory, its own and the system's libraries.
+"""
 
 import argparse
 import collections

@@ -6,7 +6,8 @@ wrote.
 
 The counts stand in .build/trust/<script>.json: [{"what", "tried", "survived", "note"}]. The
 table goes into README.md and Trust.md between their markers; with --quick it is only printed.
-Exit status 1 when not everything survived. """
+Exit status 1 when not everything survived.
+"""
 
 import json
 import os

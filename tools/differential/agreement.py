@@ -7,7 +7,8 @@
 Files are made from small sound ones (seeds.py) by damage to any byte and, with checksums made
 right again, to what the format says (mutations.py). Both readers accept or refuse each; what
 both accept must be the same tensors, bit for bit. A difference that differences.py does not
-explain is a failure; --keep writes those files down. """
+explain is a failure; --keep writes those files down.
+"""
 
 import argparse
 import collections

@@ -3,7 +3,8 @@ its reason.
 
 Each row: what the readers did, a pattern for Strata's "code: reason", one for the reference
 reader's "exception: message", and the reason. Whatever no row explains is a failure of
-agreement.py. """
+agreement.py.
+"""
 
 import re
 

@@ -5,7 +5,8 @@
 
 A file comes on standard input as the number of its bytes, u32 little-endian, and its bytes; the
 answer is framed alike. A line for each tensor: its name in hexadecimal digits, dtype, shape,
-data; or "!", the class of the exception, a tab, and what it says. """
+data; or "!", the class of the exception, a tab, and what it says.
+"""
 
 import io
 import os

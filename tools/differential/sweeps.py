@@ -7,7 +7,8 @@ reader.
 A file counts as rejected when an error comes of it, as harmless when the same tensors come of
 it, and as silently wrong when others do. What a format does not protect no reader can notice:
 only of .strata every damage has to be refused; of the other formats the table tells how many
-are. --quick flips one bit of each byte in the other formats. """
+are. --quick flips one bit of each byte in the other formats.
+"""
 
 import argparse
 import json
