@@ -94,7 +94,7 @@ RULES = {
                     "|groupCycle|nestingLimit|fileBusy|checksumMismatch)", "",
          "What a stranger's file has no business with: links, storage outside of the file, "
          "other filters, cycles"),
-        (STRATA, "", "^(OSError|RuntimeError|KeyError|ValueError)",
+        (STRATA, "", "^(OSError|RuntimeError|KeyError|ValueError|OverflowError)",
          "A later libhdf5, which h5py brings along, checks more of what no datum depends on "
          "(flags and gaps in the superblock, counts of messages, maximum sizes) than the "
          "system's, which Strata loads. The tensors' bytes, types and shapes are checked here"),
