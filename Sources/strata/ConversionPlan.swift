@@ -205,8 +205,8 @@ struct ConversionPlan {
       changes.isEmpty && renamed.isEmpty && mapping?.folded.isEmpty ?? true
       && contents.modelDescription == input.contents.modelDescription
     let isTold = input.contents.metadata[Provenance.metadataKey] != nil
-    // Without options a .strata file becomes itself, whatever it tells.
-    if isKept, isTold || packing.isEmpty && input.format == target.name && target is StrataFormat {
+    // A .strata file that is not changed stays itself, whatever it tells.
+    if isKept, isTold || input.format == target.name && target is StrataFormat {
       return
     }
     var earlier: [Provenance.Step] = []
