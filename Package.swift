@@ -25,7 +25,9 @@ let package = Package(
     .executable(name: "strata", targets: ["strata"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    // SHA-256 for the provenance that `convert` writes; the libraries do without.
+    .package(url: "https://github.com/apple/swift-crypto", "3.12.3"..<"5.0.0"),
   ],
   targets: [
     // The system's zlib: CRC-32 and deflate.
@@ -59,7 +61,14 @@ let package = Package(
       dependencies: [
         "Checkpoints", "CheckpointsHDF5", "RecurrentNetworks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Crypto", package: "swift-crypto"),
       ],
+      swiftSettings: strict),
+
+    // What `tools/trust.d` asks about files by the thousand.
+    .executableTarget(
+      name: "CheckpointProbe", dependencies: ["Checkpoints", "CheckpointsHDF5"],
+      path: "tools/probe",
       swiftSettings: strict),
 
     // What several test targets need: fixtures, temporary directories, seeded generators.

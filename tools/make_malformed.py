@@ -20,12 +20,13 @@ import shutil
 import sys
 
 from malformed import hdf5_files, npz_files, pytorch_archives, pytorch_legacy, pytorch_pickles
-from malformed import safetensors_files
+from malformed import safetensors_files, strata_files
 
 FIXTURES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                         "fixtures", "malformed")
 FORMATS = {"pytorch": (pytorch_pickles, pytorch_archives, pytorch_legacy),
-           "safetensors": (safetensors_files,), "npz": (npz_files,), "hdf5": (hdf5_files,)}
+           "safetensors": (safetensors_files,), "npz": (npz_files,), "hdf5": (hdf5_files,),
+           "strata": (strata_files,)}
 LARGEST = 210_000
 
 

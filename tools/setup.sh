@@ -65,7 +65,17 @@ build_tool() {
   strata="$(swift build -c release --show-bin-path)/strata"
 }
 
-# A private Python with the reference readers; STRATA_PYTHON names its interpreter, or one of the user's.
+# Builds what tools/differential asks about files, and sets `probe` to it.
+build_probe() {
+  say "Building the probe (release)"
+  local options=(-c release --product CheckpointProbe)
+  [ "$(uname)" != Linux ] || options+=(--static-swift-stdlib)
+  swift build "${options[@]}"
+  # shellcheck disable=SC2034
+  probe="$(swift build -c release --show-bin-path)/CheckpointProbe"
+}
+
+# A private Python with numpy, h5py and safetensors; STRATA_PYTHON names its interpreter, or one of the user's.
 install_python() {
   if [ -z "${STRATA_PYTHON:-}" ]; then
     install_packages "python3 python3-venv" "python"
@@ -77,4 +87,23 @@ install_python() {
     fi
   fi
   export STRATA_PYTHON
+}
+
+# The same with PyTorch, for what compares with all reference readers; STRATA_REFERENCE_PYTHON.
+install_reference_readers() {
+  if [ -z "${STRATA_REFERENCE_PYTHON:-}" ]; then
+    install_packages "python3 python3-venv" "python"
+    STRATA_REFERENCE_PYTHON="$PWD/.build/reference/bin/python"
+    if ! "$STRATA_REFERENCE_PYTHON" -c 'import torch, numpy, h5py, safetensors' 2>/dev/null; then
+      say "Installing torch, numpy, h5py and safetensors into .build/reference"
+      python3 -m venv .build/reference
+      local install=("$STRATA_REFERENCE_PYTHON" -m pip install --quiet --disable-pip-version-check)
+      # PyPI's torch for Linux brings gigabytes for graphics processors; its own index has one without.
+      "${install[@]}" --no-deps --retries 0 --timeout 15 \
+        --index-url https://download.pytorch.org/whl/cpu torch==2.15.0 ||
+        echo "From PyPI then, which takes longer."
+      "${install[@]}" torch==2.15.0 numpy h5py safetensors
+    fi
+  fi
+  export STRATA_REFERENCE_PYTHON
 }

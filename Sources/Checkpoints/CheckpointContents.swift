@@ -15,6 +15,9 @@ public struct CheckpointContents: Sendable {
   public var modelDescription: String?
   /// Objects of the file that are not carried along.
   public var ignored: [String]
+  /// Metadata whose texts get known only while the tensors are written, such as the checksum of a file
+  /// that is hashed meanwhile; `metadata` holds a text of as many bytes in the place of each.
+  package var pendingMetadata: [String: any PendingText] = [:]
   /// The state dicts of a nested file, whose tensors bear their whole paths as names; empty for a file
   /// that has no nesting.
   public var stateDicts: [NestedStateDict] = []
@@ -35,6 +38,22 @@ public struct CheckpointContents: Sendable {
   /// The tensor of the state dict called `name`.
   public subscript(name: String) -> StoredTensor? {
     tensors.first { $0.name == name }
+  }
+
+  /// The contents with all metadata as they are to be written; waits for what is still pending.
+  ///
+  /// A format that has metadata asks for it when its tensors are written.
+  /// - Throws: what becoming known throws.
+  package func settled() throws(CheckpointError) -> CheckpointContents {
+    var settled = self
+    settled.pendingMetadata = [:]
+    for (key, pending) in pendingMetadata {
+      let text = try pending.text()
+      precondition(
+        text.utf8.count == metadata[key]?.utf8.count, "a text of another length than announced")
+      settled.metadata[key] = text
+    }
+    return settled
   }
 
   /// Where the state dict stands that is meant; empty for the whole file.
@@ -101,6 +120,13 @@ public struct CheckpointContents: Sendable {
     for tensor in tensors { try tensor.verify() }
     for tensor in goldens { try tensor.verify() }
   }
+}
+
+/// A text that is not known yet.
+package protocol PendingText: Sendable {
+  /// The text; waits until it is known.
+  /// - Throws: why it cannot become known.
+  func text() throws(CheckpointError) -> String
 }
 
 /// A mapping of names to tensors inside a nested file.

@@ -8,6 +8,8 @@ public struct CheckpointReader: Sendable {
   public let format: String
   /// The number of bytes of the file.
   public let byteCount: Int
+  /// The bytes of the file.
+  package let source: ByteSource
   /// What the file holds.
   public let contents: CheckpointContents
 
@@ -34,6 +36,7 @@ public struct CheckpointReader: Sendable {
       throw error.located(file: source.path)
     }
     self.path = source.path
+    self.source = source
     self.format = format.name
     self.byteCount = source.count
   }

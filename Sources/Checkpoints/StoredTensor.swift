@@ -64,8 +64,8 @@ public struct StoredTensor: Sendable {
   private let contents: any TensorBytes
   /// Why the tensor cannot be read, where more is known than that its code is unknown.
   private let refusal: CheckpointError?
-  /// The file, for errors.
-  let file: String?
+  /// The path of the file, for errors; nil for bytes from memory.
+  package let file: String?
 
   /// Describes a tensor.
   ///

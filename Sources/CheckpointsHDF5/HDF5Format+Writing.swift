@@ -14,11 +14,9 @@ extension HDF5Format {
     let target = try HDF5File(creating: file.temporaryPath)
     // Again: that has cut the file, and given back what was set aside.
     try file.reserve(plan.datasets.map(\.tensor), options)
+    let known = plan.attributes.filter { contents.pendingMetadata[$0.name] == nil }
+    try target.writeAttributes(known)
     try target.locked { state throws(CheckpointError) in
-      let root = try HDF5Handle(
-        unsafe H5Gopen2(state.id(), "/", strata_h5_default()), "no root group",
-        code: .notWritable)
-      for (name, text) in plan.attributes { try root.writeAttribute(name, text) }
       for path in plan.groups { try state.createGroup(path) }
     }
     var checksums: [UInt32] = []
@@ -29,8 +27,26 @@ extension HDF5Format {
         throw error.located(tensor: dataset.tensor.name)
       }
     }
+    let metadata = try contents.settled().metadata
+    try target.writeAttributes(
+      contents.pendingMetadata.keys.sorted().map { ($0, metadata[$0] ?? "") })
     try target.close()
     return checksums
+  }
+}
+
+extension HDF5File {
+  /// Writes text attributes of the root.
+  fileprivate func writeAttributes(
+    _ attributes: [(name: String, text: String)]
+  ) throws(CheckpointError) {
+    guard !attributes.isEmpty else { return }
+    try locked { state throws(CheckpointError) in
+      let root = try HDF5Handle(
+        unsafe H5Gopen2(state.id(), "/", strata_h5_default()), "no root group",
+        code: .notWritable)
+      for (name, text) in attributes { try root.writeAttribute(name, text) }
+    }
   }
 }
 

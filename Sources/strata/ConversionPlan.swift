@@ -14,7 +14,8 @@ struct ConversionPlan {
   private(set) var mapping: ParameterMapping?
   private var paths = ModulePaths()
   private var keepsPaths = true
-  private var goldenFile: String?
+  /// The file whose goldens are sealed in.
+  private(set) var golden: CheckpointReader?
   /// What the golden's file says of the model, where the model's own does not.
   private(set) var told: [Told] = []
   /// Tensors with finite values that another dtype made infinite.
@@ -98,7 +99,7 @@ struct ConversionPlan {
     goldensOf path: String, _ options: ReadOptions, _ model: ModelOptions
   ) throws(CheckpointError) {
     let reader = try CheckpointReader(file: path, options)
-    goldenFile = path
+    golden = reader
     setGoldens(reader.tensors)
     try takeFacts(reader.contents.metadata, of: path, model)
     contents.metadata[Verification.Tolerance.metadataKey] =
@@ -160,7 +161,7 @@ struct ConversionPlan {
     }
     contents = mapping.contents
     if !keepsPaths { dropResultsOfHeads(mapping) }
-    if let goldenFile { try checkGoldens(of: goldenFile, options) }
+    if let golden { try checkGoldens(of: golden, options) }
     if isUnchanged, renamed.isEmpty, mapping.folded.isEmpty, contents.modelDescription != nil {
       return
     }
@@ -186,13 +187,40 @@ struct ConversionPlan {
 
   /// - Throws: `goldenMismatch` when the goldens are not of this model.
   private func checkGoldens(
-    of file: String, _ options: ModelOptions
+    of reader: CheckpointReader, _ options: ModelOptions
   ) throws(CheckpointError) {
     do {
       try Verification.check(StateDict(reading: contents.goldens), fit: contents, options: options)
     } catch {
-      throw error.located(file: file)
+      throw error.located(file: reader.path)
     }
+  }
+
+  /// Writes down where the contents come from; what is only packed otherwise keeps what stands there.
+  /// - Throws: what opening one of the files for hashing throws.
+  mutating func trace(
+    _ input: CheckpointReader, changes: [String], packing: [String], to target: any CheckpointFormat
+  ) throws(CheckpointError) {
+    let isKept =
+      changes.isEmpty && renamed.isEmpty && mapping?.folded.isEmpty ?? true
+      && contents.modelDescription == input.contents.modelDescription
+    let isTold = input.contents.metadata[Provenance.metadataKey] != nil
+    // A .strata file that is not changed stays itself, whatever it tells.
+    if isKept, isTold || input.format == target.name && target is StrataFormat {
+      return
+    }
+    var earlier: [Provenance.Step] = []
+    do throws(CheckpointError) {
+      earlier = try Provenance(contents.metadata).steps
+    } catch {
+      contents.ignored.append(
+        "\(Provenance.metadataKey), which is no provenance: \(error.reason)")
+    }
+    let provenance = try PendingProvenance(
+      after: earlier, of: [input] + (golden.map { [$0] } ?? []), options: changes + packing,
+      assumed: mapping?.assumptions.map(Assumed.init) ?? [])
+    contents.metadata[Provenance.metadataKey] = try provenance.placeholder()
+    contents.pendingMetadata[Provenance.metadataKey] = provenance
   }
 
   /// Converts the floating-point tensors of the state dict.

@@ -2,7 +2,7 @@ import Checkpoints
 import RecurrentNetworks
 
 /// What was taken for granted.
-struct Assumed: Encodable {
+struct Assumed: Codable {
   var option: String
   var value: String
 

@@ -18,6 +18,10 @@ struct Convert: ParsableCommand {
       with --golden, and what nothing tells is assumed and reported. hdf5_layout=flat|nested is how names are written to HDF5, \
       npz_void2=bf16|refuse what elements of two bytes without a type are in npz and npy files, \
       read and written.
+
+      Where the output has a place for text, it tells where it comes from: the names and SHA-256 of the \
+      files that were read, the tool's version, the options, and what was assumed. What is only packed \
+      otherwise keeps the word of its input.
       """)
 
   @Argument(help: "The file to read.")
@@ -107,6 +111,9 @@ struct Convert: ParsableCommand {
       settings.model, isUnchanged: rules.isIdentity && reading.set.isEmpty, file: input)
     if let dtype { try plan.convert(to: dtype) }
     if rejectNonfinite { try plan.rejectNonFinite(file: input) }
+    if target.holdsMetadata {
+      try plan.trace(reader, changes: changes, packing: packing, to: target)
+    }
 
     let progress = Progress(bytes: plan.byteCount, self.options)
     defer { progress?.end() }
@@ -121,6 +128,31 @@ struct Convert: ParsableCommand {
     let report = ConversionReport(
       input: input, output: output, from: reader.format, to: target, plan)
     try Output(self.options).report(report) { report.words(plan) }
+  }
+
+  /// The options that say what the output holds, as on a command line; files without their directories.
+  private var changes: [String] {
+    Self.arguments([
+      ("--key", [reading.key].compactMap(\.self)), ("--include", names.include),
+      ("--exclude", names.exclude), ("--prefix", [names.prefix].compactMap(\.self)),
+      ("--rename", names.rename),
+      ("--set", reading.set.filter { !SetOptions.isPacking($0) }),
+      ("--dtype", [dtype].compactMap(\.self)),
+      ("--golden", [golden?.fileName].compactMap(\.self)),
+    ])
+  }
+
+  /// The options that say how it is packed, and what is refused.
+  private var packing: [String] {
+    Self.arguments([
+      ("--set", reading.set.filter(SetOptions.isPacking)),
+      ("--compress", [compress?.rawValue].compactMap(\.self)),
+      ("--shard-size", [shardSize.map(String.init)].compactMap(\.self)),
+    ]) + (rejectNonfinite ? ["--reject-nonfinite"] : [])
+  }
+
+  private static func arguments(_ options: [(name: String, values: [String])]) -> [String] {
+    options.flatMap { option in option.values.flatMap { [option.name, $0] } }
   }
 
   private func sourceFormat() throws -> (any CheckpointFormat)? {

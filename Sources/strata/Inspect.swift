@@ -107,6 +107,8 @@ struct InspectionReport: Encodable {
   /// The size of the file.
   var bytes: Int
   var metadata: [String: String]
+  /// What the metadata tell of where the file comes from, the oldest conversion first.
+  var provenance: [Provenance.Step]
   var ignored: [String]
   /// Why no modules are listed, or recurrent ones alone, when the tensors contradict each other or leave
   /// open what belongs to them.
@@ -120,7 +122,7 @@ struct InspectionReport: Encodable {
     case stateDicts = "state_dicts"
     case tensors, goldens, modules, folded
     case leftOver = "left_over"
-    case disguised, parameters, bytes, metadata, ignored, fault
+    case disguised, parameters, bytes, metadata, provenance, ignored, fault
   }
 
   /// Looks at the state dict that is chosen, at the only one, or at everything where there are several.
@@ -153,6 +155,8 @@ struct InspectionReport: Encodable {
     parameters = contents.tensors.reduce(0) { $0 + $1.shape.elementCount }
     bytes = reader.byteCount
     metadata = contents.metadata
+    // A text that is no provenance stands among the metadata as any other.
+    provenance = (try? Provenance(contents.metadata))?.steps ?? []
     ignored = contents.ignored
     guard !isUnclear else { return }
     do {
@@ -224,7 +228,9 @@ struct InspectionReport: Encodable {
     if !modules.isEmpty { lines += disguised.map { "not plain: \($0.reason)".escaped } }
     if let fault { lines.append("fault: \(fault)") }
     lines.append("\(parameters) parameters, \(bytes.byteText), format \(format)")
-    lines += metadata.sorted { $0.key < $1.key }.map { key, value in
+    lines += provenance.flatMap(\.words).map(\.escaped)
+    let others = metadata.filter { provenance.isEmpty || $0.key != Provenance.metadataKey }
+    lines += others.sorted { $0.key < $1.key }.map { key, value in
       let short = value.count > 100 ? value.prefix(100) + "…" : value[...]
       return "\(key): \(short)".escaped
     }

@@ -23,6 +23,11 @@ struct SetOptions {
     }
   }
 
+  /// Whether an argument says how a file is packed, and not what it holds.
+  static func isPacking(_ argument: String) -> Bool {
+    ["hdf5_layout=", "npz_void2="].contains { argument.hasPrefix($0) }
+  }
+
   /// - Throws: `ValidationError` for an unknown option or value.
   init(_ arguments: [String], _ scope: Scope) throws {
     for argument in arguments {

@@ -25,7 +25,7 @@ import Testing
     let begin = ContinuousClock.now
     do throws(CheckpointError) {
       let contents = try place.format.open(ByteSource(contentsOf: file.path))
-      #expect(file.isTensorFault, "\(file) was opened")
+      #expect(file.fault == .tensor, "\(file) was opened")
       for tensor in contents.tensors where tensor.name != file.tensor { _ = try tensor.read() }
       for tensor in contents.tensors where tensor.name == file.tensor { _ = try tensor.read() }
       Issue.record("\(file) was read")

@@ -60,7 +60,10 @@ import Testing
       call: ["inspect", "model.h5", "--stats"],
       keys: ["format", "tensors", "modules", "parameters", "bytes", "metadata"],
       // `fault` too, where the tensors contradict each other.
-      addedKeys: ["goldens", "ignored", "key", "state_dicts", "folded", "left_over", "disguised"],
+      addedKeys: [
+        "goldens", "ignored", "key", "state_dicts", "folded", "left_over", "disguised",
+        "provenance",
+      ],
       entryKeys: ["tensors": ["name", "dtype", "shape", "bytes", "encoding", "stats"]]),
     Command(
       name: "verify", arguments: "<model> [<golden>]",

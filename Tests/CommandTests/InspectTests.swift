@@ -29,7 +29,7 @@ import Testing
     #expect(
       Set(report.keys).subtracting(["goldens", "ignored", "fault"]) == [
         "format", "key", "state_dicts", "tensors", "modules", "folded", "left_over", "disguised",
-        "parameters", "bytes", "metadata",
+        "parameters", "bytes", "metadata", "provenance",
       ])
     #expect(report["format"] as? String == "hdf5")
     #expect(report["parameters"] as? Int == 230)

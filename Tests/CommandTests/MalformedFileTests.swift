@@ -1,4 +1,6 @@
+import Checkpoints
 import Foundation
+import RecurrentNetworks
 import TestSupport
 import Testing
 
@@ -23,7 +25,8 @@ import Testing
 
   @Test(arguments: MalformedFile.all.filter { !$0.isAccepted })
   func refused(file: MalformedFile) throws {
-    let (result, peak) = try run(["convert", file.path, "x.strata"])
+    let options = file.fault == .nonfinite ? ["--reject-nonfinite"] : []
+    let (result, peak) = try run(["convert", file.path, "x.strata"] + options)
     #expect(result.status == 2, "\(file): \(result)")
     let object = try #require(try result.object()["error"] as? [String: Any], "\(file)")
     #expect(object["code"] as? String == file.code, "\(file): \(result)")
@@ -37,14 +40,26 @@ import Testing
     #expect(peak < Self.mostMemory, "\(file): \(peak >> 20) MiB")
   }
 
+  /// A model that contradicts itself or its tensors is not run, and the library says so as the tool does.
+  @Test(arguments: MalformedFile.all.filter { $0.fault == .model })
+  func notLoaded(file: MalformedFile) throws {
+    do throws(CheckpointError) {
+      _ = try SequenceModel(contentsOf: file.path)
+      Issue.record("\(file) was loaded")
+    } catch {
+      #expect(error.code.rawValue == file.code, "\(file): \(error)")
+      #expect(error.file == file.path, "\(file): \(error)")
+    }
+    #expect(try run(["bench", file.path]).result.code == file.code, "\(file)")
+  }
+
   /// What is the file's fault is told by `inspect` too; what is one tensor's is not.
   @Test(arguments: MalformedFile.all.filter { !$0.isAccepted })
   func inspected(file: MalformedFile) throws {
     let (result, _) = try run(["inspect", file.path])
     // A small file is read whole, and its checksums are checked.
-    guard file.isTensorFault, file.format != "hdf5",
-      !["checksumMismatch", "decompressMismatch"].contains(file.code)
-    else {
+    let unsound = ["checksumMismatch", "decompressMismatch", "hole"]
+    guard file.fault != .file, file.format != "hdf5", !unsound.contains(file.code) else {
       #expect(result.status == 2, "\(file): \(result)")
       #expect(try result.code == file.code, "\(file): \(result)")
       return
@@ -71,7 +86,7 @@ import Testing
   @Test func leftOut() throws {
     let bench = try Workbench()
     for file in MalformedFile.all
-    where file.isTensorFault && file.code != "checksumMismatch" && file.tensor == "x" {
+    where file.fault == .tensor && file.code != "checksumMismatch" && file.tensor == "x" {
       let result = try Tool.run(
         ["convert", file.path, "x.strata", "--exclude", "^x$", "--force", "--json"],
         in: bench.directory)

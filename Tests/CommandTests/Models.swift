@@ -30,6 +30,17 @@ extension Workbench {
     Issue.record("\(name) is locked all the time")
   }
 
+  /// The bytes of a .strata file as they are without the word of where they come from, in which the
+  /// options stand.
+  func bytesWithoutProvenance(_ name: String) throws -> [UInt8] {
+    var contents = try CheckpointReader(contentsOf: directory.path(name)).contents
+    try #require(contents.metadata.removeValue(forKey: "strata_provenance") != nil)
+    try write(
+      contents, to: "bare.strata",
+      options: WriteOptions(compression: .asStored, replacesExisting: true))
+    return try directory.read("bare.strata")
+  }
+
   /// Reads a checkpoint of any format.
   func read(_ name: String) throws -> Checkpoint {
     try Checkpoint(contentsOf: directory.path(name), formats: formats)

@@ -161,7 +161,8 @@ import Testing
         report["assumed"] as? [[String: String]] == [
           ["option": "head_activation", "value": "none"], ["option": "head_input", "value": "all"],
         ])
-      let written = try bench.read("o.strata")
+      var written = try bench.read("o.strata")
+      written.metadata["strata_provenance"] = nil
       #expect(
         written.metadata == ["head": "fc", "rnn.nonlinearity": "relu", "note": "kept"])
       #expect(written.moduleRecords.map(\.path) == ["rnn", ""])

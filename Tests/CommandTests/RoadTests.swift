@@ -20,7 +20,10 @@ import Testing
     #expect(
       try converted.stateDict
         == original.stateDict.renamed { $0.hasPrefix("module.") ? String($0.dropFirst(7)) : $0 })
-    #expect(converted.metadata.count == original.metadata.count)
+    // Where it comes from is added.
+    var metadata = converted.metadata
+    #expect(metadata.removeValue(forKey: "strata_provenance") != nil)
+    #expect(metadata.count == original.metadata.count)
     #expect(converted.moduleRecords.count == original.moduleRecords.count)
 
     // The same again, and the identity, which keeps encodings too.

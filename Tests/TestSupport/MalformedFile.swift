@@ -2,6 +2,18 @@ internal import Foundation
 
 /// A file of fixtures/malformed and what its manifest says of it.
 public struct MalformedFile: Sendable, CustomStringConvertible {
+  /// What a file does wrong.
+  public enum Fault: String, Decodable, Sendable {
+    /// No command opens it.
+    case file
+    /// It opens, and reading one of its tensors throws.
+    case tensor
+    /// Its tensors are read, and what it says of their model is wrong.
+    case model
+    /// It is read, and refused where only finite numbers are allowed.
+    case nonfinite
+  }
+
   /// A tensor of a file that is to be read.
   public struct Expected: Decodable, Sendable {
     /// The dtype, `F32`.
@@ -17,7 +29,7 @@ public struct MalformedFile: Sendable, CustomStringConvertible {
   private struct Entry: Decodable {
     var row: String
     var code: String
-    var fault: String?
+    var fault: Fault?
     var tensor: String?
     var why: String
     var tensors: [String: Expected]?
@@ -33,8 +45,8 @@ public struct MalformedFile: Sendable, CustomStringConvertible {
   public let row: String
   /// The code of the error, or `accepted`.
   public let code: String
-  /// Whether the fault is one tensor's: the file opens, and reading the tensor throws.
-  public let isTensorFault: Bool
+  /// What kind of fault it is; nil for a file that is to be read.
+  public let fault: Fault?
   /// The tensor that the error names, where there is one.
   public let tensor: String?
   /// What is wrong.
@@ -61,7 +73,7 @@ public struct MalformedFile: Sendable, CustomStringConvertible {
     else { return [] }
     return manifest.files.sorted { $0.key < $1.key }.map { name, entry in
       MalformedFile(
-        name: name, row: entry.row, code: entry.code, isTensorFault: entry.fault == "tensor",
+        name: name, row: entry.row, code: entry.code, fault: entry.fault,
         tensor: entry.tensor, why: entry.why, tensors: entry.tensors ?? [:])
     }
   }()

@@ -20,7 +20,8 @@ class Case:
     data    the file; or {name: bytes} for a directory, whose first file is the one to open
     why     one line: what is wrong
     fault   "file": no command opens it. "tensor": it opens and lists its tensors, and reading
-            the tensors throws
+            the tensors throws. "model": its tensors are read, and what it says of their model is
+            wrong. "nonfinite": it is read, and refused with --reject-nonfinite
     tensor  the tensor that the error names, where it is one tensor's fault
     answer  of an accepted file: {name: (dtype, shape, bytes)}
     """

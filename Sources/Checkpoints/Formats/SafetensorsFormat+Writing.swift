@@ -9,12 +9,8 @@ extension SafetensorsFormat {
     _ contents: CheckpointContents, to file: borrowing AtomicFile, options: WriteOptions
   ) throws(CheckpointError) -> [UInt32] {
     let layout = try Layout(contents.tensors)
-    let header = try header(contents, layout)
-    let dataStart = Self.lengthSize + header.utf8.count
-    var start = ByteWriter()
-    start.append(UInt64(header.utf8.count))
-    start.append(contentsOf: header.utf8)
-    try file.write(Bytes(start.array), at: 0)
+    // Metadata may get known while the tensors are written, but how long they are is known.
+    let dataStart = Self.lengthSize + (try header(contents, layout).utf8.count)
 
     var checksums: [UInt32] = []
     for (tensor, range) in zip(contents.tensors, layout.ranges) {
@@ -25,6 +21,11 @@ extension SafetensorsFormat {
           position += piece.count
         })
     }
+    let header = try header(try contents.settled(), layout)
+    var start = ByteWriter()
+    start.append(UInt64(header.utf8.count))
+    start.append(contentsOf: header.utf8)
+    try file.write(Bytes(start.array), at: 0)
     return checksums
   }
 
@@ -137,6 +138,7 @@ extension SafetensorsFormat {
     var shards: [ShardLayout.Shard] = []
     for (place, run) in runs.enumerated() {
       var part = CheckpointContents(tensors: run, metadata: contents.metadata)
+      part.pendingMetadata = contents.pendingMetadata
       if place == 0 {
         part.modelDescription = contents.modelDescription
         part.moduleRecords = contents.moduleRecords

@@ -231,8 +231,8 @@ extension StrataFormat {
           .countExceedsFile, offset: at,
           "\(rank) dimensions and \(partCount) parts in \(entry.remaining) bytes")
       }
-      var dimensions: [Int] = []
-      for _ in 0..<rank { dimensions.append(try entry.dimension()) }
+      var dimensions: [UInt64] = []
+      for _ in 0..<rank { dimensions.append(try entry.integer(UInt64.self, "dimension")) }
       var references: [(role: UInt16, part: Int)] = []
       for _ in 0..<partCount {
         let role = try entry.integer(UInt16.self, "part role")
@@ -250,7 +250,7 @@ extension StrataFormat {
       }
 
       do {
-        let shape = try Shape(dimensions)
+        let shape = try Self.shape(dimensions)
         for reference in references { try use(reference.part) }
         let dtype = dtypeCodes.first { $0.code == dtypeCode }?.dtype
         let encoding = Encoding(rawValue: encodingCode)
@@ -299,6 +299,16 @@ extension StrataFormat {
       partIsUsed[part] = true
     }
 
+    private static func shape(_ dimensions: [UInt64]) throws(CheckpointError) -> Shape {
+      try Shape(
+        dimensions.map { value throws(CheckpointError) in
+          guard let size = Int(exactly: value) else {
+            throw CheckpointError(.shapeOverflow, "a dimension of \(value)")
+          }
+          return size
+        })
+    }
+
     /// The parameters of both encodings: the decoded bytes of a chunk.
     private static func chunkSize(_ parameters: Bytes) throws(CheckpointError) -> Int {
       guard parameters.count == 4 else {
@@ -345,17 +355,5 @@ extension StrataFormat {
       }
       return count
     }
-  }
-}
-
-extension ByteReader {
-  /// The next little-endian integer of 64 bits, as a dimension.
-  fileprivate mutating func dimension() throws(CheckpointError) -> Int {
-    let at = offset
-    let value = try integer(UInt64.self, "dimension")
-    guard let size = Int(exactly: value) else {
-      throw CheckpointError(.shapeOverflow, offset: at, "a dimension of \(value)")
-    }
-    return size
   }
 }

@@ -46,6 +46,7 @@ extension StrataFormat {
       try pad(&parts[index], to: file, &end)
     }
 
+    let contents = try contents.settled()
     let directory = try directory(contents, parts, encodings)
     try file.write(Bytes(directory), at: Self.headerSize)
     try file.write(

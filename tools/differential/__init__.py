@@ -1,0 +1,1 @@
+"""Strata's readers beside the reference readers, on many thousands of damaged files."""
