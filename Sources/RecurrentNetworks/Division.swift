@@ -27,7 +27,7 @@ enum Division {
   /// Weights of a layer of more bytes do not stay in a core's own cache from step to step: those of the
   /// state are about half of them, and such caches have one or two megabytes.
   private static let ownCache = 3 << 20
-  /// So many sequences side by side make the most of weights that come from afar.
+  /// Fewer sequences do not fill the tiles of the kernels when threads divide them.
   private static let manySequences = 32
 
   /// Chooses by shape.
@@ -44,11 +44,6 @@ enum Division {
       self = .none
     } else if isBidirectional, threads == 2, batchSize < Self.manySequences {
       self = .directions
-    } else if isFar, !isBidirectional, !hasLengths, batchSize >= Self.manySequences,
-      table.count.isMultiple(of: threads), steps >= 32
-    {
-      // Each thread reads the weights of its layers only, and with all sequences at once.
-      self = .layers
     } else if batchSize >= threads, !isOutside || batchSize >= 4 * threads || !mayMeet {
       self = .lanes
     } else if isBidirectional {
