@@ -48,7 +48,8 @@ extension Session {
     // pieces are short, but long enough that few sequences have their terms made for some steps at once.
     let steps = unsafe call.steps
     let length = min(
-      batchSize > Int(STRATA_ROWS) / 2 ? max(steps / 64, 1) : max(steps / 16, 4), Self.crossingSteps)
+      batchSize > Int(STRATA_ROWS) / 2 ? max(steps / 64, 1) : max(steps / 16, 4), Self.crossingSteps
+    )
     let pieces = (steps + length - 1) / length
     let share = unsafe Share(
       lanes: 0..<batchSize, lengths: nil, order: nil, thread: thread, division: .layers)

@@ -174,7 +174,8 @@ import Testing
   func zeroState(network: Network) throws {
     var generator = SeededGenerator(seed: 9)
     // An infinite weight makes NaN of a zero. Inputs and biases of -0 make sums of -0.
-    for (weight, value) in [(Float(0.25), Float(0.5)), (.infinity, 0.5), (.nan, 0.5), (0.25, -0.0)] {
+    for (weight, value) in [(Float(0.25), Float(0.5)), (.infinity, 0.5), (.nan, 0.5), (0.25, -0.0)]
+    {
       var checkpoint = try network.checkpoint()
       for (name, tensor) in Array(checkpoint.stateDict) {
         var values = try tensor.floats()
@@ -186,7 +187,8 @@ import Testing
       let width = model.blueprint.stackInputSize
       for batch in [1, 5] {
         for steps in [1, 4] {
-          let input = value == 0
+          let input =
+            value == 0
             ? [Float](repeating: value, count: steps * batch * width)
             : generator.floats(steps * batch * width, 2)
           let count = model.outputShape(steps: steps, batchSize: batch).elementCount
