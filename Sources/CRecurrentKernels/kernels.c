@@ -77,7 +77,7 @@ size_t strata_terms_size(const strata_layer *layer) {
   static const strata_kernels kernels_##set = {#set, run_layer_##set, run_linear_##set, \
                                                run_chain_##set, activate_##set}
 
-// TILE and PANELS are how many accumulators of 16 floats, and for one row how many panels of several
+// TILE and PANELS: how many accumulators of 16 floats, and for one row how many panels of several
 // gates, keep the registers busy.
 
 // 16 vectors of 4 and no fused multiply-add, or arm64's 32 with it.

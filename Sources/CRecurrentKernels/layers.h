@@ -1,8 +1,8 @@
 // Steps and lanes through a layer; compiled for each instruction set by body.h.
 
 // The panels of one step from unit `first` to `end`, several at a time where that fills the
-// registers. Every other step goes `backwards`: it begins with the weights that the last one left in
-// the caches.
+// registers. Every other step goes backwards: it begins with the weights that the last one left
+// in the caches.
 INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part part,
                                 const size_t ahead, const strata_layer *layer, size_t first,
                                 size_t end, const rows *rows) {

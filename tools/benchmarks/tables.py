@@ -65,7 +65,8 @@ def streaming(result):
              for row in complete(result)
              if (known := BY_NAME[row["name"]].rtneural) and row["threads"] == 1]
     return Table("How many times as fast as ONNX Runtime, 1 thread",
-                 ["one step of a stream, with a dense head", "Strata", "RTNeural, measured elsewhere"], lines)
+                 ["one step of a stream, with a dense head", "Strata",
+                  "RTNeural, measured elsewhere"], lines)
 
 
 def full(result, threads):
