@@ -117,7 +117,7 @@ STRATA_KERNELS(avx2);
                              apply_to = function)
 #define STRATA_SET avx512
 #define TILE 24
-#define PANELS 1
+#define PANELS 2
 #include "body.h"
 #undef STRATA_SET
 #undef TILE

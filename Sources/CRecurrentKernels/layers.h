@@ -11,6 +11,7 @@ INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part
   const size_t most = GATES(kind) == 1 ? 4 : single ? PANELS : 1;
   const size_t whole = (end - first) / STRATA_PANEL;
   size_t from = 0, to = (end - first + STRATA_PANEL - 1) / STRATA_PANEL;
+  const bool back = rows->is_backwards;
 #define PANEL(width, panels)                                                              \
   do {                                                                                   \
     STRATA_NAME(vector_##width) registers[4 * panels];                                   \
@@ -18,16 +19,16 @@ INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part
                                single ? registers                                        \
                                       : (STRATA_NAME(vector_##width) *)memory);          \
   } while (0)
+// Panels that are taken together are whole and begin at a multiple of their number.
+#define FITS(count) (count <= most && edge % count == 0 && (back ? edge : edge + count) <= whole)
   while (from < to) {
-    // The last panel may be one of which a part exists.
-    const size_t left = (rows->is_backwards ? to : whole) - (rows->is_backwards ? 0 : from);
-    size_t taken = 1;
-    if (rows->is_backwards ? to <= whole : from < whole)
-      taken = rows->is_backwards ? (left % most == 0 ? most : left % 2 == 0 && most > 1 ? 2 : 1)
-                                 : (left >= most ? most : left >= 2 && most > 1 ? 2 : 1);
-    if (rows->is_backwards) to -= taken;
-    const size_t unit = first + (rows->is_backwards ? to : from) * STRATA_PANEL;
-    if (!rows->is_backwards) from += taken;
+    const size_t edge = back ? to : from;
+    const size_t taken = FITS(4) ? 4 : FITS(2) ? 2 : 1;
+    if (back)
+      to -= taken;
+    else
+      from += taken;
+    const size_t unit = first + (back ? to : edge) * STRATA_PANEL;
     if (taken == 4 && most == 4)
       PANEL(16, 4);
     else if (taken == 2 && most > 1)
@@ -37,6 +38,7 @@ INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part
     else
       PANEL(8, 1);
   }
+#undef FITS
 #undef PANEL
 }
 
