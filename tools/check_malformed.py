@@ -110,6 +110,8 @@ def steering(strata, path):
 def foreign(strata, path, _):
     """Files and sockets that a run opened and had no business with."""
     found = []
+    # Where the linker looks for libraries first.
+    beside = os.path.dirname(os.path.realpath(strata)) + os.sep
     for command in (["convert", path, "x.strata"], ["inspect", path, "--stats"]):
         with tempfile.TemporaryDirectory() as folder:
             trace = os.path.join(folder, "trace")
@@ -129,11 +131,13 @@ def foreign(strata, path, _):
                         here = os.path.normpath(os.path.join(folder, place))
                         allowed = here.startswith((os.path.dirname(path), folder)) \
                             or here == os.path.dirname(os.path.dirname(path)) \
-                            or here.startswith(SYSTEM)
+                            or here.startswith(SYSTEM) \
+                            or here.startswith(beside) and ".so" in here
                     else:
                         # A pair of pipes between a process and its own helper leads nowhere else.
-                        allowed = name in ("socketpair", "shutdown", "sendmsg", "recvmsg", "sendto",
-                                           "recvfrom") and "AF_INET" not in line
+                        allowed = name in ("socketpair", "setsockopt", "shutdown", "sendmsg",
+                                           "recvmsg", "sendto", "recvfrom") \
+                            and "AF_INET" not in line
                     if not allowed:
                         found.append(line.strip())
     return found, (0, 0)
