@@ -151,6 +151,7 @@ extension ModelDescription.Module: Codable {
     case bias
     case nonlinearity
     case isBatchFirst = "batch_first"
+    case givenState = "state"
     case dropout
     case inFeatures = "in_features"
     case outFeatures = "out_features"
@@ -187,6 +188,9 @@ extension ModelDescription.Module: Codable {
         configuration.isBatchFirst = try options.decode(Bool.self, forKey: .isBatchFirst)
         configuration.dropout = try options.decode(Double.self, forKey: .dropout)
       }
+      configuration.givenState =
+        try options.decodeIfPresent(RecurrentConfiguration.GivenState.self, forKey: .givenState)
+        ?? .given
       kind = .recurrent(configuration)
     } else if type == "embedding" {
       let options = try values.nestedContainer(keyedBy: Option.self, forKey: .options)
@@ -237,6 +241,9 @@ extension ModelDescription.Module: Codable {
         try options.encode(configuration.isBatchFirst, forKey: .isBatchFirst)
         try options.encode(configuration.dropout, forKey: .dropout)
       }
+      if configuration.givenState != .given {
+        try options.encode(configuration.givenState, forKey: .givenState)
+      }
     case .head(let head):
       try values.encode("linear", forKey: .type)
       var options = values.nestedContainer(keyedBy: Option.self, forKey: .options)
@@ -252,5 +259,6 @@ extension ModelDescription.Module: Codable {
 }
 
 extension RecurrentConfiguration.Nonlinearity: Codable {}
+extension RecurrentConfiguration.GivenState: Codable {}
 extension HeadConfiguration.Activation: Codable {}
 extension HeadConfiguration.Input: Codable {}

@@ -29,6 +29,26 @@ public struct RecurrentConfiguration: Hashable, Sendable {
     case relu
   }
 
+  // STUB, replaced by the kernels' branch.
+  public enum GRUReset: String, Sendable, CaseIterable { case after, before }
+  public enum Sigmoid: String, Sendable, CaseIterable {
+    case logistic
+    case hardKeras2 = "hard_keras2"
+    case hardTorch = "hard_torch"
+  }
+  public var gruReset = GRUReset.after
+  public var sigmoid = Sigmoid.logistic
+
+  /// What initial states are that are given by name, `h_0` and `c_0`.
+  public enum GivenState: String, Sendable, CaseIterable {
+    /// What their names say.
+    case given
+    /// Each is the other one; LSTM only.
+    case swapped
+    /// Without meaning: every run begins with zeros.
+    case zero
+  }
+
   /// The kind of cell.
   public var kind: Kind
   /// Features of the input, I.
@@ -51,6 +71,10 @@ public struct RecurrentConfiguration: Hashable, Sendable {
   public var nonlinearity = Nonlinearity.tanh
   /// Whether inputs and outputs are [batch, steps, features] instead of [steps, batch, features].
   public var isBatchFirst = false
+  /// What initial states are that are given by name.
+  ///
+  /// States that are set in a `Session` are what they are called.
+  public var givenState = GivenState.given
   /// The dropout between layers in training.
   ///
   /// Inference does not drop anything.

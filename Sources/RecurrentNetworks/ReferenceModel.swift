@@ -146,6 +146,17 @@ public struct ReferenceModel: Sendable {
     return result
   }
 
+  /// One step of one layer in one direction from a given input and state: replaces the state, and gives
+  /// the gates after their activation.
+  func step(
+    _ stack: Int, _ layer: Int, _ direction: ParameterName.Direction, input: [Double],
+    hidden: inout [Double], cell: inout [Double]
+  ) -> [Double] {
+    let configuration = blueprint.stacks[stack].configuration
+    let slot = layer * configuration.directionCount + direction.rawValue
+    return stacks[stack][slot].step(configuration, input, &hidden, &cell)
+  }
+
   private func headOutput(_ result: Result, last: Int) -> [[Double]]? {
     guard let head = blueprint.head?.configuration, let headWeight,
       let stack = blueprint.stacks.last?.configuration, let state = result.states.last
@@ -183,13 +194,14 @@ public struct ReferenceModel: Sendable {
     var layers: [Layer] = []
     for layer in 0..<stack.configuration.layerCount {
       for direction in stack.configuration.directions {
-        let places = blueprint.convention.places(of: stack.configuration.kind)
         func gates(_ kind: ParameterName.Kind) throws(CheckpointError) -> [Matrix]? {
           let tensor = try blueprint.parameter(kind, of: stack, layer: layer, direction)
           guard let tensor else { return nil }
           let rows = try Matrix(tensor, tensor.doubles()).rows
           let hidden = stack.configuration.hiddenSize
-          return places.map { Matrix(rows: Array(rows[($0 * hidden)..<(($0 + 1) * hidden)])) }
+          return (0..<stack.configuration.kind.gateCount).map {
+            Matrix(rows: Array(rows[($0 * hidden)..<(($0 + 1) * hidden)]))
+          }
         }
         guard let inputWeights = try gates(.inputWeight),
           let hiddenWeights = try gates(.hiddenWeight)

@@ -17,10 +17,10 @@ extension Verification {
   /// `encoder.rnn.input` and so on are those of that module. Tensors outside the modules do not matter.
   /// - Throws: `goldenMismatch` when a golden does not fit the model, and what loading the model throws.
   public init(
-    _ contents: CheckpointContents, goldens: StateDict, tolerance: Tolerance = .standard,
-    precision: Precision = .float32, file: String? = nil
+    _ contents: CheckpointContents, goldens: StateDict, options: ModelOptions = ModelOptions(),
+    tolerance: Tolerance = .standard, precision: Precision = .float32, file: String? = nil
   ) throws(CheckpointError) {
-    let mapping = try ParameterMapping(of: contents, file: file)
+    let mapping = try ParameterMapping(of: contents, options: options, file: file)
     try self.init(
       try Self.parts(of: mapping, goldens, file: file), goldens: goldens,
       tolerance: tolerance, precision: precision)
