@@ -5,6 +5,10 @@
 public struct ModelOptions: Hashable, Sendable {
   /// `nonlinearity=tanh|relu`: the activation of every RNN.
   public var nonlinearity: RecurrentConfiguration.Nonlinearity?
+  /// `gru_reset=before|after`: where the reset gate of every GRU stands.
+  public var gruReset: RecurrentConfiguration.GRUReset?
+  /// `sigmoid=logistic|hard_keras2|hard_torch`: the sigmoid of the gates of every LSTM and GRU.
+  public var sigmoid: RecurrentConfiguration.Sigmoid?
   /// `batch_first=true|false`: whether inputs and outputs are [batch, steps, features].
   public var batchFirst: Bool?
   /// `embedding=NAME|none`: the path of the table that tokens are looked up in; `none` for none.
@@ -46,8 +50,8 @@ public struct ModelOptions: Hashable, Sendable {
 
   /// The names of all options.
   public static let names = [
-    "nonlinearity", "batch_first", "embedding", "chain", "cells", "head", "head_activation",
-    "head_input", "fold",
+    "nonlinearity", "gru_reset", "sigmoid", "batch_first", "embedding", "chain", "cells", "head",
+    "head_activation", "head_input", "fold",
   ]
 
   /// Sets an option by its name.
@@ -57,6 +61,10 @@ public struct ModelOptions: Hashable, Sendable {
     switch name {
     case "nonlinearity":
       return assign(&nonlinearity, value)
+    case "gru_reset":
+      return assign(&gruReset, value)
+    case "sigmoid":
+      return assign(&sigmoid, value)
     case "batch_first":
       guard let flag = Bool(value) else { return "must be true or false" }
       batchFirst = flag
@@ -89,6 +97,8 @@ public struct ModelOptions: Hashable, Sendable {
   public func says(_ name: String) -> Bool {
     switch name {
     case "nonlinearity": nonlinearity != nil
+    case "gru_reset": gruReset != nil
+    case "sigmoid": sigmoid != nil
     case "batch_first": batchFirst != nil
     case "embedding": embedding != nil
     case "chain": chain != nil

@@ -217,6 +217,17 @@ public struct ParameterMapping: Sendable {
       configuration.nonlinearity = told ?? .tanh
       if told == nil { assume("nonlinearity", "tanh") }
     }
+    // Hardly a model has these two: that PyTorch's are meant is no assumption worth a line.
+    if configuration.kind == .gru {
+      var told = options.gruReset ?? described?.gruReset
+      if told == nil { told = try facts.option("gru_reset", of: path) }
+      configuration.gruReset = told ?? .after
+    }
+    if configuration.kind != .rnn {
+      var told = options.sigmoid ?? described?.sigmoid
+      if told == nil { told = try facts.option("sigmoid", of: path) }
+      configuration.sigmoid = told ?? .logistic
+    }
     if !configuration.isCell {
       var batchFirst = options.batchFirst ?? described?.isBatchFirst
       if batchFirst == nil { batchFirst = try facts.flag("batch_first", of: path) }
@@ -228,6 +239,8 @@ public struct ParameterMapping: Sendable {
     }
     guard var described else { return }
     described.nonlinearity = configuration.nonlinearity
+    described.gruReset = configuration.gruReset
+    described.sigmoid = configuration.sigmoid
     described.isBatchFirst = configuration.isBatchFirst
     described.dropout = configuration.dropout
     guard described == configuration else {
