@@ -86,7 +86,10 @@ INLINE void STRATA_NAME(pass)(const bool of_n, const part part, const strata_lay
     else                                                                               \
       STRATA_NAME(reset_panel_##width)(part, layer, unit, rows, sums);                 \
   } while (0)
-  for (size_t unit = first; unit < end; unit += STRATA_PANEL) {
+  const size_t panels = (end - first + STRATA_PANEL - 1) / STRATA_PANEL;
+  for (size_t panel = 0; panel < panels; panel++) {
+    const size_t unit =
+        first + (rows->is_backwards ? panels - 1 - panel : panel) * STRATA_PANEL;
     if (end - unit > STRATA_HALF_PANEL)
       PANEL(16);
     else

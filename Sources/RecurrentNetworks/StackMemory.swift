@@ -37,7 +37,8 @@ final class StackMemory {
     let row = (layer * configuration.directionCount + direction.rawValue) * batchSize
     return unsafe strata_state(
       hidden: hidden.base + row * hiddenRow, next: next.base + row * hiddenRow,
-      reset: reset.count > 0 ? reset.base + row * hiddenRow : nil, hidden_stride: hiddenRow, cell: cell.count > 0 ? cell.base + row * cellRow : nil,
+      reset: reset.count > 0 ? reset.base + row * hiddenRow : nil, hidden_stride: hiddenRow,
+      cell: cell.count > 0 ? cell.base + row * cellRow : nil,
       unprojected: unprojected.count > 0 ? unprojected.base + row * cellRow : nil,
       cell_stride: cellRow, is_zero: true)
   }
