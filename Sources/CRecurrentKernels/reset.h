@@ -1,11 +1,11 @@
 // Panels of a GRU whose reset gate comes before the product; compiled for each instruction set and
 // for both panel widths by body.h.
 //
-// n needs r ∘ h of all units. So a step goes through the panels twice: r and z of all units, then n
+// n needs r * h of all units, so a step goes through the panels twice: r and z of all units, then n
 // and h of all. The panels are those of any GRU; each pass reads its own columns of them.
 
 // The sums of the gates of one panel for all rows, two a row: r and z, or the parts of n that come
-// from the input and from r ∘ h.
+// from the input and from r * h.
 INLINE void VECTOR_NAME(gate_sums)(const bool of_n, const part part, const strata_layer *layer,
                                    size_t unit, const rows *rows, VECTOR *sums) {
   const int gates = GATES(GRU), accumulators = ACCUMULATORS(GRU), columns = of_n ? 1 : 2;
@@ -24,7 +24,7 @@ INLINE void VECTOR_NAME(gate_sums)(const bool of_n, const part part, const strat
     VECTOR_NAME(add_rows)(rows->count, columns, gates, 0, input_weights, rows->input,
                           layer->input_size, true, sums);
   if (of_n) {
-    // Of a zero state too: where r is NaN, r ∘ h is.
+    // Of a zero state too: where r is NaN, r * h is.
     VECTOR_NAME(add_rows)(rows->count, columns, gates, 0, state_weights,
                           (const float *const *)rows->reset, layer->state_size, false, sums + 1);
   } else if (!rows->is_first) {
@@ -36,7 +36,7 @@ INLINE void VECTOR_NAME(gate_sums)(const bool of_n, const part part, const strat
   }
 }
 
-// Leaves r ∘ h of a panel in `reset` and z in `next`.
+// Leaves r * h of a panel in `reset` and z in `next`.
 INLINE void VECTOR_NAME(reset_panel)(const part part, const strata_layer *layer, size_t unit,
                                      const rows *rows, VECTOR *sums) {
   VECTOR_NAME(gate_sums)(false, part, layer, unit, rows, sums);

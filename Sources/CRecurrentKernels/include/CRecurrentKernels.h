@@ -47,7 +47,7 @@ typedef enum strata_cell {
   STRATA_RNN_RELU,
   STRATA_LSTM,
   STRATA_GRU,
-  // The reset gate is applied before the product: W_hn (r ∘ h) in place of r ∘ (W_hn h + b_hn).
+  // The reset gate is applied before the product: W_hn (r * h) in place of r * (W_hn h + b_hn).
   STRATA_GRU_RESET_BEFORE,
 } strata_cell;
 
@@ -98,7 +98,7 @@ typedef struct strata_const_rows {
 typedef struct strata_state {
   float *hidden;         // h: read, then replaced
   float *next;           // as large; its content does not matter
-  float *reset;          // as large, for r ∘ h of a GRU whose reset gate comes before the product
+  float *reset;          // as large, for r * h of a GRU whose reset gate comes before the product
   size_t hidden_stride;  // floats from row to row of these three
   float *cell;           // c of an LSTM: read, then replaced
   float *unprojected;    // as large as c, where a projection follows
