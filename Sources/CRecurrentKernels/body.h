@@ -3,8 +3,9 @@
 // have to.
 //
 // To be read in this order: activations.h, curves of one vector; panel.h, the sums and the gates of
-// one panel; layers.h, steps and lanes through a layer; linear.h, matrices; chain.h, whole models
-// step by step. The first two are compiled for panels of 16 and of 8.
+// one panel; reset.h, those of a GRU whose reset gate comes before the product; layers.h, steps and
+// lanes through a layer; linear.h, matrices; chain.h, whole models step by step. The first three
+// are compiled for panels of 16 and of 8.
 
 #define INLINE static inline __attribute__((always_inline))
 #if STRATA_HAS_FMA
@@ -48,6 +49,7 @@
 VECTORS
 #include "activations.h"
 #include "panel.h"
+#include "reset.h"
 #undef VECTOR
 #undef INTEGERS
 #undef BITS
@@ -62,6 +64,7 @@ VECTORS
 VECTORS
 #include "activations.h"
 #include "panel.h"
+#include "reset.h"
 #include "layers.h"
 #include "linear.h"
 #include "chain.h"

@@ -122,9 +122,24 @@ INLINE void VECTOR_NAME(store_units)(float *target, VECTOR values, size_t unit, 
     memcpy(target + unit, &values, (size - unit) * sizeof(float));
 }
 
-// What follows the sums of `units` from `unit` on: the gates, c and h of one row.
+// The gates that a sigmoid follows, the logistic one or a hard one.
+INLINE void VECTOR_NAME(sigmoids)(const int count, const strata_layer *layer, VECTOR *gates) {
+  // One branch for all: within it nothing waits for another gate.
+  if (layer->hard_slope != 0) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < count; i++)
+      gates[i] = VECTOR_NAME(hard_sigmoid)(gates[i], layer->hard_slope);
+  } else {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < count; i++) gates[i] = VECTOR_NAME(sigmoid)(gates[i]);
+  }
+}
+
+// What follows the sums of units from `unit` on: the gates, c and h of one row.
 INLINE void VECTOR_NAME(finish)(const kernel kind, const int panels, const VECTOR *sums,
-                                size_t unit, size_t units, const rows *rows, size_t row) {
+                                size_t unit, const strata_layer *layer, const rows *rows,
+                                size_t row) {
+  const size_t units = layer->hidden_size;
   float *next = rows->next[row];
   if (kind == LINEAR) {
     for (int panel = 0; panel < panels; panel++)
@@ -138,17 +153,21 @@ INLINE void VECTOR_NAME(finish)(const kernel kind, const int panels, const VECTO
       VECTOR values[4];
       if (kind == LSTM) {
         float *cell = rows->cell[row] + unit;
-        VECTOR i = values[0] = VECTOR_NAME(sigmoid)(sums[0]);
-        VECTOR f = values[1] = VECTOR_NAME(sigmoid)(sums[1]);
+        VECTOR gates[3] = {sums[0], sums[1], sums[3]};
+        VECTOR_NAME(sigmoids)(3, layer, gates);
+        VECTOR i = values[0] = gates[0];
+        VECTOR f = values[1] = gates[1];
         VECTOR g = values[2] = VECTOR_NAME(tanh)(sums[2]);
-        VECTOR o = values[3] = VECTOR_NAME(sigmoid)(sums[3]);
+        VECTOR o = values[3] = gates[2];
         VECTOR c = fma_(f, load(cell), i * g);
         store(cell, c);
         store(next + unit, o * VECTOR_NAME(tanh)(c));
         if (rows->cells[row]) VECTOR_NAME(store_units)(rows->cells[row], c, unit, units);
       } else {
-        VECTOR r = values[0] = VECTOR_NAME(sigmoid)(sums[1]);
-        VECTOR z = values[1] = VECTOR_NAME(sigmoid)(sums[2]);
+        VECTOR gates[2] = {sums[1], sums[2]};
+        VECTOR_NAME(sigmoids)(2, layer, gates);
+        VECTOR r = values[0] = gates[0];
+        VECTOR z = values[1] = gates[1];
         VECTOR n = values[2] = VECTOR_NAME(tanh)(fma_(r, sums[3], sums[0]));
         store(next + unit, fma_(z, load(rows->hidden[row] + unit) - n, n));
       }
@@ -204,7 +223,7 @@ INLINE void VECTOR_NAME(panel)(const kernel kind, const int panels, const bool s
 #pragma clang loop unroll(full)
       for (int i = 0; rows->is_first && kind != LINEAR && i < columns; i++)
         sums[row * 4 + shift + ACCUMULATOR(i)] += 0.0f;
-      VECTOR_NAME(finish)(kind, panels, sums + row * 4, unit, layer->hidden_size, rows, row);
+      VECTOR_NAME(finish)(kind, panels, sums + row * 4, unit, layer, rows, row);
     }
   }
 }

@@ -5,6 +5,10 @@
 public struct ModelOptions: Hashable, Sendable {
   /// `nonlinearity=tanh|relu`: the activation of every RNN.
   public var nonlinearity: RecurrentConfiguration.Nonlinearity?
+  /// `gru_reset=before|after`: where the reset gate of every GRU stands.
+  public var gruReset: RecurrentConfiguration.GRUReset?
+  /// `sigmoid=logistic|hard_keras2|hard_torch`: the sigmoid of the gates of every LSTM and GRU.
+  public var sigmoid: RecurrentConfiguration.Sigmoid?
   /// `batch_first=true|false`: whether inputs and outputs are [batch, steps, features].
   public var batchFirst: Bool?
   /// `embedding=NAME|none`: the path of the table that tokens are looked up in; `none` for none.
@@ -21,10 +25,6 @@ public struct ModelOptions: Hashable, Sendable {
   /// `head_input=all|last|h_n`.
   public var headInput: HeadConfiguration.Input?
 
-  /// `gru_reset=before|after`: where every GRU applies its reset gate.
-  public var gruReset: RecurrentConfiguration.GRUReset?
-  /// `sigmoid=logistic|hard_keras2|hard_torch`: the sigmoid of the gates.
-  public var sigmoid: RecurrentConfiguration.Sigmoid?
   /// `state=given|swapped|zero`: what the given initial states are.
   public var state: RecurrentConfiguration.GivenState?
 
@@ -82,6 +82,10 @@ public struct ModelOptions: Hashable, Sendable {
     switch name {
     case "nonlinearity":
       return assign(&nonlinearity, value)
+    case "gru_reset":
+      return assign(&gruReset, value)
+    case "sigmoid":
+      return assign(&sigmoid, value)
     case "batch_first":
       guard let flag = Bool(value) else { return "must be true or false" }
       batchFirst = flag
@@ -101,10 +105,6 @@ public struct ModelOptions: Hashable, Sendable {
       return assign(&headActivation, value)
     case "head_input":
       return assign(&headInput, value)
-    case "gru_reset":
-      return assign(&gruReset, value)
-    case "sigmoid":
-      return assign(&sigmoid, value)
     case "state":
       return assign(&state, value)
     case "gate_order":
@@ -145,6 +145,8 @@ public struct ModelOptions: Hashable, Sendable {
   public func says(_ name: String) -> Bool {
     switch name {
     case "nonlinearity": nonlinearity != nil
+    case "gru_reset": gruReset != nil
+    case "sigmoid": sigmoid != nil
     case "batch_first": batchFirst != nil
     case "embedding": embedding != nil
     case "chain": chain != nil
@@ -152,8 +154,6 @@ public struct ModelOptions: Hashable, Sendable {
     case "head": head != nil
     case "head_activation": headActivation != nil
     case "head_input": headInput != nil
-    case "gru_reset": gruReset != nil
-    case "sigmoid": sigmoid != nil
     case "state": state != nil
     case "gate_order": gateOrder != nil
     case "transpose": isTransposed != nil

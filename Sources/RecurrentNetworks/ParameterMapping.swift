@@ -212,6 +212,17 @@ public struct ParameterMapping: Sendable {
       configuration.nonlinearity = told ?? .tanh
       if told == nil { assume("nonlinearity", "tanh") }
     }
+    // Hardly a model has these two: that PyTorch's are meant is no assumption worth a line.
+    if configuration.kind == .gru {
+      var told = options.gruReset ?? described?.gruReset
+      if told == nil { told = try facts.option("gru_reset", of: path) }
+      configuration.gruReset = told ?? .after
+    }
+    if configuration.kind != .rnn {
+      var told = options.sigmoid ?? described?.sigmoid
+      if told == nil { told = try facts.option("sigmoid", of: path) }
+      configuration.sigmoid = told ?? .logistic
+    }
     var givenState = options.state ?? described?.givenState
     if givenState == nil { givenState = try facts.option("state", of: path) }
     configuration.givenState = givenState ?? .given
@@ -228,6 +239,8 @@ public struct ParameterMapping: Sendable {
     described.nonlinearity = configuration.nonlinearity
     described.givenState = configuration.givenState
     if options.forgetBias != nil { described.hasBias = configuration.hasBias }
+    described.gruReset = configuration.gruReset
+    described.sigmoid = configuration.sigmoid
     described.isBatchFirst = configuration.isBatchFirst
     described.dropout = configuration.dropout
     guard described == configuration else {

@@ -35,7 +35,8 @@ import Testing
         "--dtype", "--compress", "--golden", "--shard-size", "--reject-nonfinite", "--force",
       ],
       values: [
-        "nonlinearity=tanh|relu", "batch_first=true|false", "embedding=NAME|none",
+        "nonlinearity=tanh|relu", "gru_reset=before|after",
+        "sigmoid=logistic|hard_keras2|hard_torch", "batch_first=true|false", "embedding=NAME|none",
         "chain=NAME,NAME|none", "cells=separate|stack", "head=NAME|none",
         "head_activation=none|sigmoid|tanh|relu|softmax", "head_input=all|last|h_n",
         "hdf5_layout=flat|nested", "fold=auto|none", "npz_void2=bf16|refuse", "none|deflate",
