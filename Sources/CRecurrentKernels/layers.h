@@ -43,11 +43,11 @@ INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part
 }
 
 // One function for each kind, part and number of rows; one row has another for weights that come
-// from afar.
+// from afar, and none for hard sigmoids: it takes the one of many rows, which gives the same bits.
 #define STEP(kind)                                                                            \
   static void STRATA_NAME(step_##kind)(part part, const strata_layer *layer, size_t first,    \
                                        size_t end, const rows *rows) {                        \
-    if (rows->count > 1) {                                                                    \
+    if (rows->count > 1 || layer->hard_slope != 0) {                                          \
       if (part == BOTH)                                                                       \
         STRATA_NAME(panels)(kind, false, BOTH, 0, layer, first, end, rows);                   \
       else if (part == INPUT)                                                                 \

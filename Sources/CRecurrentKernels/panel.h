@@ -122,23 +122,15 @@ INLINE void VECTOR_NAME(store_units)(float *target, VECTOR values, size_t unit, 
     memcpy(target + unit, &values, (size - unit) * sizeof(float));
 }
 
-// The gates that a sigmoid follows, the logistic one or a hard one.
-INLINE void VECTOR_NAME(sigmoids)(const int count, const strata_layer *layer, VECTOR *gates) {
-  // One branch for all: within it nothing waits for another gate.
-  if (layer->hard_slope != 0) {
-#pragma clang loop unroll(full)
-    for (int i = 0; i < count; i++)
-      gates[i] = VECTOR_NAME(hard_sigmoid)(gates[i], layer->hard_slope);
-  } else {
-#pragma clang loop unroll(full)
-    for (int i = 0; i < count; i++) gates[i] = VECTOR_NAME(sigmoid)(gates[i]);
-  }
+// The sigmoid of gates.
+INLINE VECTOR VECTOR_NAME(gate)(const bool hard, const strata_layer *layer, VECTOR x) {
+  return hard ? VECTOR_NAME(hard_sigmoid)(x, layer->hard_slope) : VECTOR_NAME(sigmoid)(x);
 }
 
 // What follows the sums of units from `unit` on: the gates, c and h of one row.
-INLINE void VECTOR_NAME(finish)(const kernel kind, const int panels, const VECTOR *sums,
-                                size_t unit, const strata_layer *layer, const rows *rows,
-                                size_t row) {
+INLINE void VECTOR_NAME(finish)(const kernel kind, const bool hard, const int panels,
+                                const VECTOR *sums, size_t unit, const strata_layer *layer,
+                                const rows *rows, size_t row) {
   const size_t units = layer->hidden_size;
   float *next = rows->next[row];
   if (kind == LINEAR) {
@@ -153,21 +145,17 @@ INLINE void VECTOR_NAME(finish)(const kernel kind, const int panels, const VECTO
       VECTOR values[4];
       if (kind == LSTM) {
         float *cell = rows->cell[row] + unit;
-        VECTOR gates[3] = {sums[0], sums[1], sums[3]};
-        VECTOR_NAME(sigmoids)(3, layer, gates);
-        VECTOR i = values[0] = gates[0];
-        VECTOR f = values[1] = gates[1];
+        VECTOR i = values[0] = VECTOR_NAME(gate)(hard, layer, sums[0]);
+        VECTOR f = values[1] = VECTOR_NAME(gate)(hard, layer, sums[1]);
         VECTOR g = values[2] = VECTOR_NAME(tanh)(sums[2]);
-        VECTOR o = values[3] = gates[2];
+        VECTOR o = values[3] = VECTOR_NAME(gate)(hard, layer, sums[3]);
         VECTOR c = fma_(f, load(cell), i * g);
         store(cell, c);
         store(next + unit, o * VECTOR_NAME(tanh)(c));
         if (rows->cells[row]) VECTOR_NAME(store_units)(rows->cells[row], c, unit, units);
       } else {
-        VECTOR gates[2] = {sums[1], sums[2]};
-        VECTOR_NAME(sigmoids)(2, layer, gates);
-        VECTOR r = values[0] = gates[0];
-        VECTOR z = values[1] = gates[1];
+        VECTOR r = values[0] = VECTOR_NAME(gate)(hard, layer, sums[1]);
+        VECTOR z = values[1] = VECTOR_NAME(gate)(hard, layer, sums[2]);
         VECTOR n = values[2] = VECTOR_NAME(tanh)(fma_(r, sums[3], sums[0]));
         store(next + unit, fma_(z, load(rows->hidden[row] + unit) - n, n));
       }
@@ -175,6 +163,21 @@ INLINE void VECTOR_NAME(finish)(const kernel kind, const int panels, const VECTO
         for (int gate = 0; gate < GATES(kind); gate++)
           VECTOR_NAME(store_units)(rows->gates[row] + gate * units, values[gate], unit, units);
     }
+  }
+}
+
+// The same for all rows.
+INLINE void VECTOR_NAME(finish_rows)(const kernel kind, const bool hard, const int panels,
+                                     size_t count, size_t unit, const strata_layer *layer,
+                                     const rows *rows, VECTOR *sums) {
+  const int gates = GATES(kind), accumulators = ACCUMULATORS(kind);
+  const int shift = accumulators - gates;
+  for (size_t row = 0; row < count; row++) {
+    // Products with zeros add +0: that -0 becomes +0 is all they do.
+#pragma clang loop unroll(full)
+    for (int i = 0; rows->is_first && kind != LINEAR && i < gates * panels; i++)
+      sums[row * 4 + shift + ACCUMULATOR(i)] += 0.0f;
+    VECTOR_NAME(finish)(kind, hard, panels, sums + row * 4, unit, layer, rows, row);
   }
 }
 
@@ -213,19 +216,18 @@ INLINE void VECTOR_NAME(panel)(const kernel kind, const int panels, const bool s
       VECTOR_NAME(add_rows)(count, columns, gates, panel_size, state_weights, rows->hidden,
                             layer->state_size, false, sums + shift);
   }
-  for (size_t row = 0; row < count; row++) {
-    if (part == INPUT) {
+  if (part == INPUT) {
+    for (size_t row = 0; row < count; row++)
 #pragma clang loop unroll(full)
       for (int i = 0; i < accumulators * panels; i++)
         store(rows->terms[row] + unit * accumulators + i * WIDTH, sums[row * 4 + i]);
-    } else {
-      // Products with zeros add +0: that -0 becomes +0 is all they do.
-#pragma clang loop unroll(full)
-      for (int i = 0; rows->is_first && kind != LINEAR && i < columns; i++)
-        sums[row * 4 + shift + ACCUMULATOR(i)] += 0.0f;
-      VECTOR_NAME(finish)(kind, panels, sums + row * 4, unit, layer, rows, row);
-    }
+    return;
   }
+  // A branch for each row would cost what it chooses; one row of hard ones comes as many (layers.h).
+  if (!single && GATES(kind) > 1 && layer->hard_slope != 0)
+    VECTOR_NAME(finish_rows)(kind, true, panels, count, unit, layer, rows, sums);
+  else
+    VECTOR_NAME(finish_rows)(kind, false, panels, count, unit, layer, rows, sums);
 }
 
 #undef COLUMN

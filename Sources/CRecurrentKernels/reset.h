@@ -41,14 +41,16 @@ INLINE void VECTOR_NAME(reset_panel)(const part part, const strata_layer *layer,
                                      const rows *rows, VECTOR *sums) {
   VECTOR_NAME(gate_sums)(false, part, layer, unit, rows, sums);
   const size_t units = layer->hidden_size;
+  const bool hard = layer->hard_slope != 0;
   for (size_t row = 0; row < rows->count; row++) {
-    VECTOR *values = sums + row * 4;
-    VECTOR_NAME(sigmoids)(2, layer, values);
-    store(rows->reset[row] + unit, values[0] * load(rows->hidden[row] + unit));
-    store(rows->next[row] + unit, values[1]);
-    if (rows->gates[row])
-      for (int gate = 0; gate < 2; gate++)
-        VECTOR_NAME(store_units)(rows->gates[row] + gate * units, values[gate], unit, units);
+    VECTOR r = VECTOR_NAME(gate)(hard, layer, sums[row * 4]);
+    VECTOR z = VECTOR_NAME(gate)(hard, layer, sums[row * 4 + 1]);
+    store(rows->reset[row] + unit, r * load(rows->hidden[row] + unit));
+    store(rows->next[row] + unit, z);
+    if (rows->gates[row]) {
+      VECTOR_NAME(store_units)(rows->gates[row], r, unit, units);
+      VECTOR_NAME(store_units)(rows->gates[row] + units, z, unit, units);
+    }
   }
 }
 
