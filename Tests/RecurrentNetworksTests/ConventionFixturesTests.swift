@@ -47,7 +47,7 @@ import Testing
       }
       count += 1
     }
-    #expect(count == Array(results).count)
+    #expect(count == results.count)
   }
 
   @Test func allAreThere() {
