@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "CIsolation.h"
 
+#include "sanitizers.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -42,7 +44,10 @@ static int spawn(const char *executable, const char *argument, int input, int en
     posix_spawn_file_actions_destroy(&actions);
     return status;
   }
-  for (int stream = 0; !status && stream < 3; stream++)
+  // What a sanitizer reports goes where this process reports.
+  const int silent = IS_SANITIZED ? 2 : 3;
+  if (silent == 2) status = posix_spawn_file_actions_adddup2(&actions, 2, 2);
+  for (int stream = 0; !status && stream < silent; stream++)
     status = posix_spawn_file_actions_addopen(
         &actions, stream, "/dev/null", stream ? O_WRONLY : O_RDONLY, 0);
   if (!status) status = posix_spawn_file_actions_adddup2(&actions, input, STRATA_ISOLATION_INPUT);

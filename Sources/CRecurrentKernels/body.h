@@ -6,7 +6,16 @@
 // one panel; layers.h, steps and lanes through a layer; linear.h, matrices; chain.h, whole models
 // step by step. The first two are compiled for panels of 16 and of 8.
 
+// All of a kernel becomes one function. With the checks of UndefinedBehaviorSanitizer the compiler
+// would need many minutes and gigabytes for that.
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define INLINE static inline
+#endif
+#endif
+#if !defined(INLINE)
 #define INLINE static inline __attribute__((always_inline))
+#endif
 #if STRATA_HAS_FMA
 #define fma_ __builtin_elementwise_fma
 #define FMA_8 __builtin_elementwise_fma

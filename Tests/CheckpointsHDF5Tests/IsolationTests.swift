@@ -53,11 +53,11 @@ import Testing
   }
 
   @Test func silenceIsAnError() throws {
-    let begin = ContinuousClock.now
-    try expectFault(.hdf5ReaderLimit, of: "silent", patience: .milliseconds(300))
-    // The line is closed, the process is not gone.
-    try expectFault(.hdf5ReaderCrashed, of: "closed", patience: .milliseconds(300))
-    #expect(ContinuousClock.now - begin < .seconds(10))
+    let error = try expectFault(
+      .hdf5ReaderLimit, of: "silent", patience: .milliseconds(300))
+    #expect(error?.reason.contains("for 0.3 seconds") == true)
+    // The line is closed, the process is not gone: nobody waits for what it may still say.
+    try expectFault(.hdf5ReaderCrashed, of: "closed", patience: .seconds(60))
   }
 
   @Test func aKilledHelperIsAnErrorOfTheTensor() throws {
