@@ -6,10 +6,11 @@
 // one panel; layers.h, steps and lanes through a layer; linear.h, matrices; chain.h, whole models
 // step by step. The first two are compiled for panels of 16 and of 8.
 
-// All of a kernel becomes one function. With the checks of UndefinedBehaviorSanitizer the compiler
-// would need many minutes and gigabytes for that.
+// All of a kernel becomes one function. With a sanitizer's checks the compiler would need minutes
+// and gigabytes for that.
 #if defined(__has_feature)
-#if __has_feature(undefined_behavior_sanitizer)
+#if __has_feature(undefined_behavior_sanitizer) || __has_feature(address_sanitizer) || \
+    __has_feature(thread_sanitizer)
 #define INLINE static inline
 #endif
 #endif

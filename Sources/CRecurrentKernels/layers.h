@@ -149,7 +149,7 @@ static void STRATA_NAME(run_group)(const strata_layer *layer, const strata_state
       rows.input[i] = PLACE(run->input, step, lane);
       rows.terms[i] = run->terms + (step % ahead * count + i) * terms_size;
       rows.hidden[i] = whole_hidden + lane * state->hidden_stride;
-      rows.cell[i] = state->cell + lane * state->cell_stride;
+      rows.cell[i] = state->cell ? state->cell + lane * state->cell_stride : NULL;
       rows.next[i] = layer->projection ? state->unprojected + lane * state->cell_stride
                                        : whole_next + lane * state->hidden_stride;
       rows.cells[i] = run->cells.base ? PLACE(run->cells, step, lane) : NULL;

@@ -220,7 +220,8 @@ struct SafetensorsTests {
     let entry = #"{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#
     let header = "{" + (0..<100_000).map { "\"\($0)\":\(entry)" }.joined(separator: ",") + "}"
     let time = try processorTime {
-      #expect(try Self.open(Self.image(header)).tensors.count == 100_000)
+      let contents = try Self.open(Self.image(header))
+      #expect(contents.tensors.count == 100_000)
     }
     #expect(time < .seconds(60) * Sanitizer.slowness)
   }

@@ -83,8 +83,8 @@ enum Tool {
       output: String(decoding: try streams.read("output"), as: UTF8.self),
       errors: String(decoding: try streams.read("errors"), as: UTF8.self))
     // tools/sanitize looks for reports on its own stream: a test may expect an error, and get another.
-    if Sanitizer.isOn, result.errors.contains("Sanitizer") || result.errors.contains("runtime error")
-    {
+    let isReport = ["Sanitizer", "runtime error"].contains { result.errors.contains($0) }
+    if Sanitizer.isOn, isReport {
       try FileHandle.standardError.write(contentsOf: Data("\(result)\n".utf8))
     }
     return result
