@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CheckpointsHDF5
@@ -224,14 +225,28 @@ import Testing
   // MARK: Rights
 
   #if os(Linux)
+    /// Whether a sanitizer that needs memory, files and threads of its own keeps away the wall that refuses
+    /// this; Landlock stands for it too.
+    private static func isOpenToSanitizers(_ line: String) -> Bool {
+      Sanitizer.needsRoom
+        && [
+          "open the input again", "socket", "datagrams", "local socket", "duplicate", "fork",
+          "new code", "memory", "more descriptors",
+        ].contains { line.hasPrefix($0) }
+    }
+
     /// A helper that has given up its rights can do nothing of what it tries.
     @Test func aHelperCanDoNothingElse() throws {
       let error = try expectFault(.hdf5Invalid, of: "probe")
-      let lines = (error?.reason ?? "").split(separator: "\n")
+      let lines = (error?.reason ?? "").split(separator: "\n").map(String.init)
       #expect(lines.count == 19)
       for line in lines {
         // It must not fail to raise the walls.
-        #expect(line.hasSuffix(line.hasPrefix("walls") ? "DONE" : "refused"), "\(line)")
+        if line.hasPrefix("walls") {
+          #expect(line.hasSuffix("DONE"), "\(line)")
+        } else if !Self.isOpenToSanitizers(line) {
+          #expect(line.hasSuffix("refused"), "\(line)")
+        }
       }
     }
   #endif

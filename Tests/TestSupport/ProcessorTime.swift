@@ -3,7 +3,13 @@ internal import Foundation
 /// What a sanitizer makes of a program.
 public enum Sanitizer {
   /// Whether this process and those that it starts are watched by one; `tools/sanitize` says so.
-  public static let isOn = ProcessInfo.processInfo.environment["STRATA_SANITIZER"] != nil
+  public static let isOn = name != nil
+
+  /// Whether it keeps tables of its own, for which processes that are to read a file only have to be left
+  /// more rights.
+  public static let needsRoom = isOn && name != "undefined"
+
+  private static let name = ProcessInfo.processInfo.environment["STRATA_SANITIZER"]
 
   /// What bounds on processor time are multiplied with: the slowest, ThreadSanitizer, takes five to fifteen
   /// times as long.
