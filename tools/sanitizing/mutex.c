@@ -2,10 +2,10 @@
 //
 // Where two threads meet at a Mutex, its lock is taken and handed on inside libswiftSynchronization
 // (the toolchain's, without instrumentation) and the kernel: the sanitizer does not see it, and
-// takes what the lock guards for a race. The same happens to four threads that add to one
-// Mutex<Int>, whose sum is right. Here it is told of each lock taken and given back there; it sees
-// those on the short way, which is compiled into the caller, by itself. So nothing is left out, as it
-// would be with a list of reports to suppress.
+// takes what the lock guards for a race, as it does when four threads add to one Mutex<Int>, whose
+// sum is right. Here it is told of each lock taken and given back there; it sees those on the short
+// way, which is compiled into the caller, by itself. So nothing is left out, as it would be with a
+// list of reports to suppress.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
