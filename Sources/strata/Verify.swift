@@ -11,6 +11,13 @@ struct Verify: ParsableCommand {
       at most 1e-6, or 4 times PyTorch's own float32 error if that is more; for other tensors \
       |a - b| may be at most 1e-5 + 1e-5 |b|.
 
+      When a tensor is outside of it, the conventions of other frameworks are tried: the order of gates, \
+      transposed matrices, biases exchanged or merged, the reset gate before the product, tanh for relu, \
+      directions, layers or states exchanged, batch_first, a projection that is not applied, a bias of \
+      forget gates, hard sigmoids, and common pairs of them. What makes the golden pass is named as the \
+      option of convert that undoes it, and the first place that differs is shown. A model that cannot be \
+      run on the golden as it is, but can with one of them, is not verified either.
+
       Exit status 1 when a tensor is outside the tolerance, 2 when the golden does not fit the model.
 
       --key counts for the model alone. Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
@@ -302,7 +309,10 @@ struct DiagnosisReport: Encodable {
   var words: String {
     var lines: [String] = []
     if let obstacle { lines.append("as it is: \(obstacle)") }
-    if let firstDivergence { lines.append("first difference: \(firstDivergence.words)") }
+    // Where nothing explains it, the explanation begins with it.
+    if let firstDivergence, !conventions.isEmpty {
+      lines.append("first difference: \(firstDivergence.words)")
+    }
     lines.append(explanation)
     return lines.map(\.escaped).joined(separator: "\n")
   }
