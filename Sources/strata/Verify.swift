@@ -35,18 +35,22 @@ struct Verify: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    var choice = try reading.reading()
+    let choice = try reading.reading()
     let reader = try CheckpointReader(file: model, choice)
-    choice.stateDict = .only
-    let (goldens, file) = try goldens(reader, choice)
+    guard
+      let golden = try ModelGolden(file: golden, of: reader, modelFile: model, choice)
+    else {
+      throw CheckpointError(
+        .goldenMismatch, file: model,
+        "the model carries no golden: name a golden file, or convert with --golden")
+    }
     let verification: Verification
     do {
       verification = try Verification(
-        reader.contents, goldens: goldens, tolerance: tolerance(for: reader.contents),
+        reader.contents, goldens: golden.tensors, tolerance: tolerance(for: golden),
         precision: precision, file: model)
     } catch {
-      throw error.located(
-        file: [.goldenMismatch, .tokenOutOfRange].contains(error.code) ? file : model)
+      throw golden.located(error, modelFile: model)
     }
     let report = VerificationReport(
       verification, isGiven: tolerance.given != nil,
@@ -55,36 +59,9 @@ struct Verify: ParsableCommand {
     if !verification.isPassed { throw ExitCode(1) }
   }
 
-  private func tolerance(
-    for contents: CheckpointContents
-  ) throws(CheckpointError) -> Verification.Tolerance {
-    if let given = tolerance.given {
-      return .elementwise(absolute: given.absolute, relative: given.relative)
-    }
-    return golden == nil ? try Verification.Tolerance(sealedIn: contents.metadata) : .standard
-  }
-
-  private func goldens(
-    _ reader: CheckpointReader, _ choice: ReadOptions
-  ) throws(CheckpointError) -> (StateDict, file: String) {
-    if let golden {
-      let checkpoint = try Checkpoint(CheckpointReader(file: golden, choice))
-      // Where the model lost its wrappers in a conversion, the golden's names lose theirs too.
-      guard !reader.tensors.contains(where: { NameRules.unwrapped($0.name) != $0.name }) else {
-        return (checkpoint.stateDict, golden)
-      }
-      var goldens = StateDict()
-      for (name, tensor) in checkpoint.stateDict {
-        try goldens.append(tensor, named: NameRules.unwrapped(name))
-      }
-      return (goldens, golden)
-    }
-    guard !reader.contents.goldens.isEmpty else {
-      throw CheckpointError(
-        .goldenMismatch, file: model,
-        "the model carries no golden: name a golden file, or convert with --golden")
-    }
-    return (try StateDict(reading: reader.contents.goldens), model)
+  private func tolerance(for golden: ModelGolden) -> Verification.Tolerance {
+    guard let given = tolerance.given else { return golden.tolerance }
+    return .elementwise(absolute: given.absolute, relative: given.relative)
   }
 }
 

@@ -1,0 +1,175 @@
+/// The stacked network from its input, at the bottom, to its output.
+struct StackDrawing {
+  var chain: NetworkOutline.Chain
+  /// The place of the chain in the file.
+  var index: Int
+
+  private static let width = 324.0
+  private static let margin = 8.0
+  private let rows: NetworkRows
+
+  init(_ chain: NetworkOutline.Chain, index: Int) {
+    self.chain = chain
+    self.index = index
+    rows = NetworkRows(chain)
+  }
+
+  private var key: String { "network.chains.\(index)" }
+  private var inner: (x: Double, width: Double) {
+    (Self.margin + NetworkRows.padding, Self.width - 2 * (Self.margin + NetworkRows.padding))
+  }
+
+  var markup: Markup {
+    var content = rows.frames.flatMap(frame)
+    for (row, above) in zip(rows.rows.dropFirst(), rows.rows) {
+      content.append(.arrow((Self.width / 2, row.y), (Self.width / 2, above.bottom)))
+      content.append(passed(from: row, to: above))
+    }
+    content += rows.rows.flatMap(parts)
+    return Drawing(
+      kind: "stacked", key: key, title: "The stacked network",
+      description: "From the bottom up: the input, every layer with its size, its gates and the number "
+        + "of its parameters, and the output. Each layer takes what the one below it gives.",
+      width: Self.width, height: rows.height, content: content
+    ).sized
+  }
+
+  private func frame(_ frame: NetworkRows.Frame) -> [Markup] {
+    let stack = chain.stacks[frame.stack]
+    return [
+      .box(
+        "frame", x: Self.margin, y: frame.y, width: Self.width - 2 * Self.margin,
+        height: frame.height),
+      .label(
+        "caption start", x: inner.x, y: frame.y + 15,
+        [.drawnName(stack.name, limit: 18)]),
+      .label(
+        "caption end", x: inner.x + inner.width, y: frame.y + 15,
+        [
+          .text(stack.type + " · "),
+          .drawnNumber(
+            stack.parameters,
+            "\(NetworkOutline.Chain.key(index, stack: frame.stack)).parameters"),
+          " parameters",
+        ]),
+    ]
+  }
+
+  /// The shape of what goes up from a row.
+  private func passed(from row: NetworkRows.Row, to above: NetworkRows.Row) -> Markup {
+    let place = (x: Self.width / 2 + 10, y: (row.y + above.bottom) / 2 + 4)
+    guard let size = outputSize(of: row.content) else { return .group([]) }
+    var pieces: [Markup] = ["T × N × ", .drawnNumber(size.value, size.key)]
+    if case .output = above.content, case .head(let head) = row.content, head.appliedTo != "all" {
+      pieces = ["N × ", .drawnNumber(size.value, size.key)]
+    }
+    // A name of the module that is above stands where the arrow passes its frame.
+    let isFrame = rows.frames.contains { $0.y > above.bottom && $0.y < row.y }
+    return .label("shape start", x: place.x, y: isFrame ? above.bottom + 24 : place.y, pieces)
+  }
+
+  private func outputSize(of content: NetworkRows.Content) -> (value: Int, key: String)? {
+    switch content {
+    case .head(let head): (head.outputSize, "\(key).head.output_size")
+    case .layer(let layer, let stack):
+      (
+        layer.outputSize,
+        "\(NetworkOutline.Chain.key(index, stack: stack)).layers.\(layer.layer).output_size"
+      )
+    case .embedding(let embedding): (embedding.outputSize, "\(key).embedding.output_size")
+    case .input where chain.embedding == nil:
+      (chain.stacks[0].inputSize, "\(NetworkOutline.Chain.key(index, stack: 0)).input_size")
+    case .output, .input, .layersOmitted, .stacksOmitted: nil
+    }
+  }
+
+  private func parts(of row: NetworkRows.Row) -> [Markup] {
+    let middle = Self.width / 2
+    switch row.content {
+    case .output:
+      return [.label("end-label", x: middle, y: row.middle + 2, [chain.head == nil ? "output" : "y"])]
+    case .input:
+      let what: Markup = chain.embedding == nil ? "input" : "tokens, T × N"
+      return [.label("end-label", x: middle, y: row.y + 16, [what])]
+    case .head(let head):
+      return end(head, "head", row, note: head.note)
+    case .embedding(let embedding):
+      return end(embedding, "embedding", row, note: "")
+    case .layer(let layer, let stack):
+      return boxes(layer, stack, row)
+    case .layersOmitted:
+      return [.label("omitted", x: middle, y: row.middle + 4, ["⋮  layers like these  ⋮"])]
+    case .stacksOmitted:
+      return [.label("omitted", x: middle, y: row.middle + 4, ["⋮  more modules  ⋮"])]
+    }
+  }
+
+  private func end(
+    _ end: NetworkOutline.End, _ name: String, _ row: NetworkRows.Row, note: String
+  ) -> [Markup] {
+    [
+      .box("end", x: inner.x, y: row.y, width: inner.width, height: row.height),
+      .label(
+        "strong start", x: inner.x + 12, y: row.y + 20,
+        [.drawnName(end.name, limit: 14), .text(name == "head" ? " · Linear" + note : " · Embedding")]),
+      .label("light start", x: inner.x + 12, y: row.y + 37, [
+        .drawnNumber(end.inputSize, "\(key).\(name).input_size"), " → ",
+        .drawnNumber(end.outputSize, "\(key).\(name).output_size"), " · ",
+        .drawnNumber(end.parameters, "\(key).\(name).parameters"), " parameters",
+      ]),
+    ]
+  }
+
+  /// A layer as a box for each direction.
+  private func boxes(
+    _ layer: NetworkOutline.Layer, _ index: Int, _ row: NetworkRows.Row
+  ) -> [Markup] {
+    let stack = chain.stacks[index]
+    let key = NetworkOutline.Chain.key(self.index, stack: index)
+    let gap = 8.0
+    let count = Double(stack.directions.count)
+    let width = (inner.width - gap * (count - 1)) / count
+    return stack.directions.enumerated().flatMap { place, direction in
+      let x = inner.x + Double(place) * (width + gap)
+      let arrow = direction == "forward" ? "forward →" : "← reverse"
+      var size: [Markup] = [.drawnNumber(stack.hiddenSize, "\(key).hidden_size")]
+      if let projection = stack.projectionSize {
+        size += [" → ", .drawnNumber(projection, "\(key).projection_size")]
+      }
+      let letters = stack.gates.map(\.letter).joined(separator: " ")
+      let gates: Markup =
+        stack.gates.count == 1
+        ? " units" : .text(" units · gates \(letters)")
+      return [
+        Markup.box(
+          direction == "forward" ? "cell" : "cell reverse", x: x, y: row.y, width: width,
+          height: row.height),
+        .label(
+          "strong start", x: x + 10, y: row.y + 20,
+          ["layer ", .drawnNumber(layer.layer, "\(key).layers.\(layer.layer).layer")]),
+        .label("light end", x: x + width - 10, y: row.y + 20, [.text(arrow)]),
+        .label("light start", x: x + 10, y: row.y + 40, size + [gates]),
+        .label("light start", x: x + 10, y: row.y + 58, [
+          .drawnNumber(
+            layer.parametersPerDirection,
+            "\(key).layers.\(layer.layer).parameters_per_direction"),
+          " parameters",
+        ]),
+      ]
+    }
+  }
+}
+
+extension NetworkOutline.End {
+  /// What is special about an output layer: activation, and what it is applied to.
+  fileprivate var note: String {
+    var note = ""
+    if let activation, activation != "none" { note += " + \(activation)" }
+    switch appliedTo {
+    case "last": note += ", last step"
+    case "h_n": note += ", final state"
+    default: break
+    }
+    return note
+  }
+}
