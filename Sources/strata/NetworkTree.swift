@@ -15,12 +15,14 @@ struct NetworkTree {
   private static func lines(of chain: NetworkOutline.Chain) -> [String] {
     var blocks: [Block] = []
     if let head = chain.head { blocks.append(Block(head)) }
-    blocks += chain.stacks.reversed().map { Block($0, layerLimit: layerLimit) }
+    let outer = chain.isCell ? "[N, " : "[T, N, "
+    blocks += chain.stacks.reversed().map { Block($0, outer, layerLimit: layerLimit) }
     if let embedding = chain.embedding { blocks.append(Block(embedding)) }
     let width = blocks.map(\.width).max() ?? 0
     var lines = [chain.head == nil ? "output" : "y"]
     for block in blocks { lines += [block.output] + block.lines(width: width) }
-    let input = chain.embedding == nil ? "input [T, N, \(chain.stacks[0].inputSize)]" : "tokens [T, N]"
+    let input =
+      chain.embedding == nil ? "input \(outer)\(chain.stacks[0].inputSize)]" : "tokens [T, N]"
     return lines + ["  ▲", input]
   }
 }
@@ -43,11 +45,12 @@ private struct Block {
     lines = [Self.parameters(end.parameters)]
   }
 
-  init(_ stack: NetworkOutline.Stack, layerLimit: Int) {
-    output = "  ▲ [T, N, \(stack.outputSize)]"
+  init(_ stack: NetworkOutline.Stack, _ outer: String, layerLimit: Int) {
+    output = "  ▲ \(outer)\(stack.outputSize)]"
     title = Self.title(stack.name, stack.text)
     let gates =
-      stack.gates.count == 1 ? "no gates" : stack.gates.map(\.letter).joined(separator: " ")
+      stack.gates.count == 1
+      ? stack.gates[0].activation : stack.gates.map(\.letter).joined(separator: " ")
     let rows = stack.layers.map { layer in
       stack.directions.enumerated().map { index, direction in
         let sizes = "\(layer.inputSize) → \(layer.outputSize)"

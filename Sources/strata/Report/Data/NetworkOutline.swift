@@ -9,12 +9,11 @@ struct NetworkOutline: Encodable {
     var embedding: End?
     var stacks: [Stack] = []
     var head: End?
-
     /// The values of all its parameters.
-    var parameters: Int {
-      (embedding?.parameters ?? 0) + stacks.reduce(0) { $0 + $1.parameters }
-        + (head?.parameters ?? 0)
-    }
+    var parameters = 0
+
+    /// Whether it takes one step at a time, which somebody else repeats.
+    var isCell: Bool { stacks.allSatisfy { $0.type.hasSuffix("Cell") } }
   }
 
   /// An embedding or an output layer.
@@ -52,6 +51,8 @@ struct NetworkOutline: Encodable {
     /// Features of h behind a projection; absent without one.
     var projectionSize: Int?
     var outputSize: Int
+    /// How many gates stand one below the other in a weight; 1 for the sum of an RNN.
+    var gateCount: Int
     var gates: [Gate]
     var directions: [String]
     var layers: [Layer]
@@ -63,6 +64,7 @@ struct NetworkOutline: Encodable {
       case hiddenSize = "hidden_size"
       case projectionSize = "projection_size"
       case outputSize = "output_size"
+      case gateCount = "gate_count"
       case gates, directions, layers, parameters
     }
 
@@ -118,6 +120,12 @@ struct NetworkOutline: Encodable {
       chainEndingWith[module.name] = chain
     }
     chains.removeAll { $0.stacks.isEmpty }
+    for index in chains.indices {
+      let chain = chains[index]
+      chains[index].parameters =
+        chain.stacks.reduce(0) { $0 + $1.parameters } + (chain.embedding?.parameters ?? 0)
+        + (chain.head?.parameters ?? 0)
+    }
   }
 
   /// Every recurrent module.
@@ -135,7 +143,8 @@ extension NetworkOutline.End {
     self.init(
       name: name, text: configuration.description, inputSize: configuration.inputSize,
       outputSize: configuration.outputSize,
-      parameters: configuration.outputSize * (configuration.inputSize + (configuration.hasBias ? 1 : 0)),
+      parameters: configuration.outputSize
+        * (configuration.inputSize + (configuration.hasBias ? 1 : 0)),
       appliedTo: configuration.input.rawValue, activation: configuration.activation.rawValue)
   }
 }
@@ -151,6 +160,7 @@ extension NetworkOutline.Stack {
     hiddenSize = configuration.hiddenSize
     projectionSize = configuration.projectionSize > 0 ? configuration.projectionSize : nil
     outputSize = configuration.outputSize
+    gateCount = configuration.kind.gateCount
     gates = Gate.gates(of: configuration)
     directions = configuration.directions.map(\.text)
     var counts: [Int: Int] = [:]

@@ -65,9 +65,9 @@ extension Markup {
   }
 
   /// A name of the file's in the text of a picture, cut where it is too long.
-  static func drawnName(_ name: String, limit: Int) -> Markup {
-    let shown = name.isEmpty ? "(root)" : name.escaped
-    guard shown.count > limit else { return Markup("tspan", [:], [.text(shown)]) }
-    return Markup("tspan", [:], [.text(shown.prefix(limit / 2) + "…" + shown.suffix(limit / 2 - 1))])
+  static func drawnName(_ name: String, _ key: String, limit: Int) -> Markup {
+    var shown = name.escaped
+    if shown.count > limit { shown = shown.prefix(limit / 2) + "…" + shown.suffix(limit / 2 - 1) }
+    return Markup("tspan", ["data-key": key], [.text(shown)])
   }
 }

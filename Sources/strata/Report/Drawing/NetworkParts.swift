@@ -5,9 +5,12 @@ extension Markup {
   static func box(
     _ class: String, x: Double, y: Double, width: Double, height: Double
   ) -> Markup {
-    Markup("rect", [
-      "class": `class`, "x": x.svg, "y": y.svg, "width": width.svg, "height": height.svg, "rx": "7",
-    ])
+    Markup(
+      "rect",
+      [
+        "class": `class`, "x": x.svg, "y": y.svg, "width": width.svg, "height": height.svg,
+        "rx": "7",
+      ])
   }
 
   /// A line of text whose middle stands at a place.
@@ -33,13 +36,6 @@ extension Markup {
     return .group([
       .line("wire", from, end), .path("tip", "M\(points.joined(separator: "L"))z"),
     ])
-  }
-}
-
-extension NetworkOutline.Chain {
-  /// The place of an embedding, a stack or a head in `--json`.
-  static func key(_ chain: Int, stack: Int) -> String {
-    "network.chains.\(chain).stacks.\(stack)"
   }
 }
 

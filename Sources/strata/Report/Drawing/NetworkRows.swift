@@ -62,7 +62,7 @@ struct NetworkRows {
       height += Self.title
       let shown = Self.shown(stack.layers.count, limit: limit)
       func addLayers(_ layers: Range<Int>) {
-        for layer in layers.reversed() { add(.layer(stack.layers[layer], of: index), height: 72) }
+        for layer in layers.reversed() { add(.layer(stack.layers[layer], of: index), height: 88) }
       }
       addLayers(shown.top)
       if shown.omitted > 0 { add(.layersOmitted, height: 20) }

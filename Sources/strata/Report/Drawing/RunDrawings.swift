@@ -22,7 +22,8 @@ struct ErrorDrawing {
     }
     return Drawing(
       kind: "errors", key: "run.errors.series.\(series[0].index)", title: title,
-      description: "The largest error at every step: a solid line against float64 PyTorch, a dashed "
+      description:
+        "The largest error at every step: a solid line against float64 PyTorch, a dashed "
         + "one against float32 PyTorch, on a logarithmic axis.",
       width: Double(count), height: Self.height, content: grid + lines
     ).stretched()
@@ -40,9 +41,11 @@ struct ActivityDrawing {
     // tanh goes from −1 to 1.
     let mean = activity.activation == "sigmoid" ? activity.mean : (activity.mean + 1) / 2
     func part(_ class: String, _ x: Double, _ width: Double) -> Markup {
-      Markup("rect", [
-        "class": `class`, "x": x.svg, "y": "2", "width": max(0, width).svg, "height": "8",
-      ])
+      Markup(
+        "rect",
+        [
+          "class": `class`, "x": x.svg, "y": "2", "width": max(0, width).svg, "height": "8",
+        ])
     }
     return Drawing(
       kind: "activity", key: key, title: title,

@@ -22,13 +22,17 @@ struct StackDrawing {
   var markup: Markup {
     var content = rows.frames.flatMap(frame)
     for (row, above) in zip(rows.rows.dropFirst(), rows.rows) {
-      content.append(.arrow((Self.width / 2, row.y), (Self.width / 2, above.bottom)))
-      content.append(passed(from: row, to: above))
+      // What the top layer of a module gives is what the module gives.
+      let frame = rows.frames.first { $0.y > above.bottom && $0.y < row.y }
+      let start = frame?.y ?? row.y
+      content.append(.arrow((Self.width / 2, start), (Self.width / 2, above.bottom)))
+      content.append(passed(from: row, to: above, y: (start + above.bottom) / 2 + 4))
     }
     content += rows.rows.flatMap(parts)
     return Drawing(
       kind: "stacked", key: key, title: "The stacked network",
-      description: "From the bottom up: the input, every layer with its size, its gates and the number "
+      description:
+        "From the bottom up: the input, every layer with its size, its gates and the number "
         + "of its parameters, and the output. Each layer takes what the one below it gives.",
       width: Self.width, height: rows.height, content: content
     ).sized
@@ -36,36 +40,29 @@ struct StackDrawing {
 
   private func frame(_ frame: NetworkRows.Frame) -> [Markup] {
     let stack = chain.stacks[frame.stack]
+    let key = "\(key).stacks.\(frame.stack)"
+    // A module at the root has no name.
+    let title: [Markup] =
+      stack.name.isEmpty ? [] : [.drawnName(stack.name, "\(key).name", limit: 16), ": "]
     return [
       .box(
         "frame", x: Self.margin, y: frame.y, width: Self.width - 2 * Self.margin,
         height: frame.height),
+      .label("caption start", x: inner.x, y: frame.y + 17, title + [.text(stack.type)]),
       .label(
-        "caption start", x: inner.x, y: frame.y + 15,
-        [.drawnName(stack.name, limit: 18)]),
-      .label(
-        "caption end", x: inner.x + inner.width, y: frame.y + 15,
-        [
-          .text(stack.type + " · "),
-          .drawnNumber(
-            stack.parameters,
-            "\(NetworkOutline.Chain.key(index, stack: frame.stack)).parameters"),
-          " parameters",
-        ]),
+        "caption end", x: inner.x + inner.width, y: frame.y + 17,
+        [.drawnNumber(stack.parameters, "\(key).parameters"), " parameters"]),
     ]
   }
 
   /// The shape of what goes up from a row.
-  private func passed(from row: NetworkRows.Row, to above: NetworkRows.Row) -> Markup {
-    let place = (x: Self.width / 2 + 10, y: (row.y + above.bottom) / 2 + 4)
+  private func passed(from row: NetworkRows.Row, to above: NetworkRows.Row, y: Double) -> Markup {
     guard let size = outputSize(of: row.content) else { return .group([]) }
-    var pieces: [Markup] = ["T × N × ", .drawnNumber(size.value, size.key)]
-    if case .output = above.content, case .head(let head) = row.content, head.appliedTo != "all" {
-      pieces = ["N × ", .drawnNumber(size.value, size.key)]
-    }
-    // A name of the module that is above stands where the arrow passes its frame.
-    let isFrame = rows.frames.contains { $0.y > above.bottom && $0.y < row.y }
-    return .label("shape start", x: place.x, y: isFrame ? above.bottom + 24 : place.y, pieces)
+    var outer = chain.isCell ? "N × " : "T × N × "
+    if case .head(let head) = row.content, head.appliedTo != "all" { outer = "N × " }
+    return .label(
+      "shape start", x: Self.width / 2 + 10, y: y,
+      [.text(outer), .drawnNumber(size.value, size.key)])
   }
 
   private func outputSize(of content: NetworkRows.Content) -> (value: Int, key: String)? {
@@ -74,11 +71,11 @@ struct StackDrawing {
     case .layer(let layer, let stack):
       (
         layer.outputSize,
-        "\(NetworkOutline.Chain.key(index, stack: stack)).layers.\(layer.layer).output_size"
+        "\(key).stacks.\(stack).layers.\(layer.layer).output_size"
       )
     case .embedding(let embedding): (embedding.outputSize, "\(key).embedding.output_size")
     case .input where chain.embedding == nil:
-      (chain.stacks[0].inputSize, "\(NetworkOutline.Chain.key(index, stack: 0)).input_size")
+      (chain.stacks[0].inputSize, "\(key).stacks.0.input_size")
     case .output, .input, .layersOmitted, .stacksOmitted: nil
     }
   }
@@ -87,7 +84,9 @@ struct StackDrawing {
     let middle = Self.width / 2
     switch row.content {
     case .output:
-      return [.label("end-label", x: middle, y: row.middle + 2, [chain.head == nil ? "output" : "y"])]
+      return [
+        .label("end-label", x: middle, y: row.middle + 2, [chain.head == nil ? "output" : "y"])
+      ]
     case .input:
       let what: Markup = chain.embedding == nil ? "input" : "tokens, T × N"
       return [.label("end-label", x: middle, y: row.y + 16, [what])]
@@ -111,12 +110,17 @@ struct StackDrawing {
       .box("end", x: inner.x, y: row.y, width: inner.width, height: row.height),
       .label(
         "strong start", x: inner.x + 12, y: row.y + 20,
-        [.drawnName(end.name, limit: 14), .text(name == "head" ? " · Linear" + note : " · Embedding")]),
-      .label("light start", x: inner.x + 12, y: row.y + 37, [
-        .drawnNumber(end.inputSize, "\(key).\(name).input_size"), " → ",
-        .drawnNumber(end.outputSize, "\(key).\(name).output_size"), " · ",
-        .drawnNumber(end.parameters, "\(key).\(name).parameters"), " parameters",
-      ]),
+        [
+          .drawnName(end.name, "\(key).\(name).name", limit: 14),
+          .text(name == "head" ? " · Linear" + note : " · Embedding"),
+        ]),
+      .label(
+        "light start", x: inner.x + 12, y: row.y + 37,
+        [
+          .drawnNumber(end.inputSize, "\(key).\(name).input_size"), " → ",
+          .drawnNumber(end.outputSize, "\(key).\(name).output_size"), " · ",
+          .drawnNumber(end.parameters, "\(key).\(name).parameters"), " parameters",
+        ]),
     ]
   }
 
@@ -125,7 +129,7 @@ struct StackDrawing {
     _ layer: NetworkOutline.Layer, _ index: Int, _ row: NetworkRows.Row
   ) -> [Markup] {
     let stack = chain.stacks[index]
-    let key = NetworkOutline.Chain.key(self.index, stack: index)
+    let key = "\(key).stacks.\(index)"
     let gap = 8.0
     let count = Double(stack.directions.count)
     let width = (inner.width - gap * (count - 1)) / count
@@ -139,7 +143,8 @@ struct StackDrawing {
       let letters = stack.gates.map(\.letter).joined(separator: " ")
       let gates: Markup =
         stack.gates.count == 1
-        ? " units" : .text(" units · gates \(letters)")
+        ? .text("no gates, \(stack.gates[0].activation)")
+        : .group([.drawnNumber(stack.gateCount, "\(key).gate_count"), .text(" gates: \(letters)")])
       return [
         Markup.box(
           direction == "forward" ? "cell" : "cell reverse", x: x, y: row.y, width: width,
@@ -148,13 +153,16 @@ struct StackDrawing {
           "strong start", x: x + 10, y: row.y + 20,
           ["layer ", .drawnNumber(layer.layer, "\(key).layers.\(layer.layer).layer")]),
         .label("light end", x: x + width - 10, y: row.y + 20, [.text(arrow)]),
-        .label("light start", x: x + 10, y: row.y + 40, size + [gates]),
-        .label("light start", x: x + 10, y: row.y + 58, [
-          .drawnNumber(
-            layer.parametersPerDirection,
-            "\(key).layers.\(layer.layer).parameters_per_direction"),
-          " parameters",
-        ]),
+        .label("light start", x: x + 10, y: row.y + 40, size + [" units"]),
+        .label("light start", x: x + 10, y: row.y + 57, [gates]),
+        .label(
+          "light start", x: x + 10, y: row.y + 74,
+          [
+            .drawnNumber(
+              layer.parametersPerDirection,
+              "\(key).layers.\(layer.layer).parameters_per_direction"),
+            " parameters",
+          ]),
       ]
     }
   }

@@ -4,18 +4,20 @@ struct UnrolledDrawing {
   var index: Int
 
   private let rows: NetworkRows
-  private static let box = 116.0
+  private static let box = 140.0
   /// The left edges of the steps that are drawn.
-  private static let columns = [66.0, 234.0, 444.0]
-  private static let width = 626.0
+  private static let columns = [74.0, 276.0, 526.0]
+  private static let width = 740.0
   /// What is left out between the second step and the last one.
-  private static let ellipsis = 397.0
+  private static let ellipsis = 471.0
 
   init(_ chain: NetworkOutline.Chain, index: Int) {
     self.chain = chain
     self.index = index
     rows = NetworkRows(chain)
   }
+
+  private var key: String { "network.chains.\(index)" }
 
   var markup: Markup {
     var content: [Markup] = []
@@ -27,8 +29,9 @@ struct UnrolledDrawing {
     }
     content += rows.rows.flatMap(parts)
     return Drawing(
-      kind: "unrolled", key: "network.chains.\(index)", title: "The network unrolled over time",
-      description: "The same layers at the first step, the second and the last one, from left to right. "
+      kind: "unrolled", key: key, title: "The network unrolled over time",
+      description:
+        "The same layers at the first step, the second and the last one, from left to right. "
         + "Each cell passes its output up to the next layer and its state on to the next step, or to the "
         + "step before in reverse layers; the weights are the same at every step.",
       width: Self.width, height: rows.height, content: content
@@ -63,9 +66,12 @@ struct UnrolledDrawing {
     }
     switch row.content {
     case .output:
-      return [.label("end-label", x: middle, y: row.middle + 2, [chain.head == nil ? "output" : "y"])]
-    case .head(let head): return box("end", .drawnName(head.name, limit: 14))
-    case .embedding(let embedding): return box("end", .drawnName(embedding.name, limit: 14))
+      return [
+        .label("end-label", x: middle, y: row.middle + 2, [chain.head == nil ? "output" : "y"])
+      ]
+    case .head(let head): return box("end", .drawnName(head.name, "\(key).head.name", limit: 16))
+    case .embedding(let embedding):
+      return box("end", .drawnName(embedding.name, "\(key).embedding.name", limit: 16))
     case .layersOmitted, .stacksOmitted:
       return [.label("omitted", x: middle, y: row.middle + 4, ["⋮"])]
     case .input:
@@ -76,7 +82,7 @@ struct UnrolledDrawing {
       ]
     case .layer(let layer, let index):
       let stack = chain.stacks[index]
-      let key = "\(NetworkOutline.Chain.key(self.index, stack: index)).layers.\(layer.layer).layer"
+      let number = "\(key).stacks.\(index).layers.\(layer.layer).layer"
       // Reverse stands above: what it gives comes behind what forward gives.
       let strips = strips(of: row, stack)
       return strips.enumerated().flatMap { place, strip -> [Markup] in
@@ -84,7 +90,7 @@ struct UnrolledDrawing {
         let middleOfStrip = strip.y + strip.height / 2
         let same: Markup =
           column == 0
-          ? .group(["layer ", .drawnNumber(layer.layer, key)]) : "same weights"
+          ? .group(["layer ", .drawnNumber(layer.layer, number)]) : "same weights"
         var parts = [
           Markup.box(
             isReverse ? "cell reverse" : "cell", x: x, y: strip.y, width: Self.box,
@@ -124,16 +130,16 @@ struct UnrolledDrawing {
       let edges = Self.columns.flatMap { [$0, $0 + Self.box] }
       // From edge to edge, with the ends of the dots between the second step and the last one.
       var ways = [
-        (edges[0] - 28, edges[0]), (edges[1], edges[2]), (edges[3], Self.ellipsis - 16),
-        (Self.ellipsis + 16, edges[4]), (edges[5], edges[5] + 28),
+        (edges[0] - 34, edges[0]), (edges[1], edges[2]), (edges[3], Self.ellipsis - 16),
+        (Self.ellipsis + 16, edges[4]), (edges[5], edges[5] + 34),
       ]
       if isReverse { ways = ways.map { ($1, $0) } }
       let (initial, final) = stack.stateLetters
       let (left, right) = isReverse ? (final, initial) : (initial, final)
       return ways.map { Markup.arrow(($0.0, y), ($0.1, y)) } + [
         .label("wire-label", x: Self.ellipsis, y: y + 4, ["⋯"]),
-        .label("wire-label end", x: edges[0] - 32, y: y + 4, [.text(left)]),
-        .label("wire-label start", x: edges[5] + 32, y: y + 4, [.text(right)]),
+        .label("wire-label end", x: edges[0] - 39, y: y + 4, [.text(left)]),
+        .label("wire-label start", x: edges[5] + 39, y: y + 4, [.text(right)]),
       ]
     }
   }

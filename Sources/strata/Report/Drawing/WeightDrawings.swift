@@ -14,7 +14,8 @@ struct HistogramDrawing {
     var bars = ""
     for (index, value) in histogram.counts.enumerated() where value > 0 {
       let top = Self.height * (1 - Double(value) / Double(histogram.most))
-      bars += "M\((Double(index) + 0.06).svg) \(Self.height.svg)V\(top.svg)h0.88V\(Self.height.svg)z"
+      bars +=
+        "M\((Double(index) + 0.06).svg) \(Self.height.svg)V\(top.svg)h0.88V\(Self.height.svg)z"
     }
     var content: [Markup] = [.path("bars", bars)]
     if low < 0, high > 0 {
@@ -58,7 +59,8 @@ struct HeatMapDrawing {
       }
     }
     let order = ((-Self.levels...Self.levels).map(Optional.some) + [nil])
-    let content = order.compactMap { level in runs[level].map { Markup.path(Self.name(level), $0) } }
+    let content = order.compactMap { level in runs[level].map { Markup.path(Self.name(level), $0) }
+    }
     return Drawing(
       kind: kind, key: key, title: title, description: description,
       width: Double(map.values.first?.count ?? 0), height: Double(map.values.count),
@@ -86,20 +88,24 @@ struct HeatMapDrawing {
   /// The colours from one end to the other.
   static func legend(largest: Double, key: String) -> Markup {
     let swatches = (-levels...levels).map { level in
-      Markup("rect", [
-        "class": name(level), "x": "\(level + levels)", "y": "0", "width": "1", "height": "1",
-      ])
-    }
-    return Markup("div", ["class": "legend"], [
-      Markup("span", [:], ["−", .number(largest, key)]),
       Markup(
-        "svg",
+        "rect",
         [
-          "class": "stretched", "aria-hidden": "true", "preserveAspectRatio": "none",
-          "viewBox": "0 0 \(2 * levels + 1) 1",
-        ], swatches),
-      Markup("span", [:], ["+", .number(largest, key)]),
-    ])
+          "class": name(level), "x": "\(level + levels)", "y": "0", "width": "1", "height": "1",
+        ])
+    }
+    return Markup(
+      "div", ["class": "legend"],
+      [
+        Markup("span", [:], ["−", .number(largest, key)]),
+        Markup(
+          "svg",
+          [
+            "class": "stretched", "aria-hidden": "true", "preserveAspectRatio": "none",
+            "viewBox": "0 0 \(2 * levels + 1) 1",
+          ], swatches),
+        Markup("span", [:], ["+", .number(largest, key)]),
+      ])
   }
 }
 
@@ -113,16 +119,20 @@ struct SpectrumDrawing {
 
   var markup: Markup {
     let top = max(values.first ?? 0, .leastNormalMagnitude)
-    var area = "M0 \(Self.height.svg)"
-    for value in values { area += "V\((Self.height * (1 - value / top)).svg)h1" }
-    var content: [Markup] = [.path("area", area + "V\(Self.height.svg)z")]
+    // Bars as long as there are few; many would only flicker.
+    let width = values.count <= 48 ? "0.88" : "1"
+    let bars = values.enumerated().map { index, value in
+      "M\(index) \(Self.height.svg)V\((Self.height * (1 - value / top)).svg)h\(width)V\(Self.height.svg)z"
+    }
+    var content: [Markup] = [.path("bars", bars.joined())]
     if top > 1 {
       let one = Self.height * (1 - 1 / top)
       content.append(.line("one", (0, one), (Double(values.count), one)))
     }
     return Drawing(
       kind: "spectrum", key: key, title: title,
-      description: "The singular values from the largest to the least; the dashed line stands at one.",
+      description:
+        "The singular values from the largest to the least; the dashed line stands at one.",
       width: Double(values.count), height: Self.height, content: content
     ).stretched()
   }

@@ -6,27 +6,33 @@ struct NetworkSection {
     var content: [Markup] = [
       .paragraph(
         """
-        On the left the layers from the input, at the bottom, to the output. On the right the same \
-        network unrolled over time: each cell passes its output up to the next layer and its state on \
-        to the next step, with the same weights at every step.
+        First the layers from the input, at the bottom, to the output; then the same network unrolled \
+        over time: each cell passes its output up to the next layer and its state on to the next step, \
+        with the same weights at every step.
         """),
       .note("T is the number of steps, N the number of sequences that run side by side."),
     ]
     for (index, chain) in network.chains.enumerated() {
       content.append(
-        Markup("div", ["class": "network"], [
-          .figure(
-            "drawing",
-            [.scrolled("The stacked network", StackDrawing(chain, index: index).markup)],
-            caption: [
-              "The stacked network, ", .number(chain.parameters, "network.chains.\(index).parameters"),
-              " parameters",
-            ]),
-          .figure(
-            "drawing",
-            [.scrolled("The network unrolled over time", UnrolledDrawing(chain, index: index).markup)],
-            caption: [.text(Self.unrolledCaption(chain))]),
-        ]))
+        Markup(
+          "div", ["class": "network"],
+          [
+            .figure(
+              "drawing",
+              [.scrolled("The stacked network", StackDrawing(chain, index: index).markup)],
+              caption: [
+                "The stacked network, ",
+                .number(chain.parameters, "network.chains.\(index).parameters"),
+                " parameters",
+              ]),
+            .figure(
+              "drawing",
+              [
+                .scrolled(
+                  "The network unrolled over time", UnrolledDrawing(chain, index: index).markup)
+              ],
+              caption: [.text(Self.unrolledCaption(chain))]),
+          ]))
     }
     content.append(
       .details(
@@ -57,7 +63,7 @@ struct NetworkSection {
       }
       return [
         .group([
-          .name(stack.name, "\(key).name"), " layer ",
+          stack.name.isEmpty ? "" : .group([.name(stack.name, "\(key).name"), " "]), "layer ",
           .number(stack.layers[layer].layer, "\(own).layer"),
         ]),
         .words(stack.type, "\(key).type"),
@@ -77,7 +83,8 @@ struct NetworkSection {
     Table(
       caption: "Every layer",
       columns: [
-        Table.Column(title: "Layer"), Table.Column(title: "Type"), Table.Column(title: "Directions"),
+        Table.Column(title: "Layer"), Table.Column(title: "Type"),
+        Table.Column(title: "Directions"),
         Table.Column(title: "Gates"), Table.Column(title: "Input", isNumeric: true),
         Table.Column(title: "Hidden", isNumeric: true),
         Table.Column(title: "Output", isNumeric: true),

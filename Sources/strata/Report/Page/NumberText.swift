@@ -12,12 +12,17 @@ extension Double {
     guard isFinite else { return isNaN ? "NaN" : self < 0 ? "−∞" : "∞" }
     // `1.23e-07` has three digits; where its exponent is small they are put into their places.
     let parts = shortText.split(separator: "e")
-    let mantissa = parts[0].replacing("-", with: "−")
+    var mantissa = String(parts[0].replacing("-", with: "−"))
     let exponent = parts.count > 1 ? Int(parts[1]) ?? 0 : 0
+    // Zeros at the end say that there are other digits behind them.
+    if Double(shortText) == self, mantissa.contains(".") {
+      while mantissa.hasSuffix("0") { mantissa.removeLast() }
+      if mantissa.hasSuffix(".") { mantissa.removeLast() }
+    }
     switch exponent {
-    case -3 ... -1, 1...4: return Self.moved(String(mantissa), by: exponent)
-    case 0: return String(mantissa)
-    default: return "\(mantissa) × 10\(exponent.superscript)"
+    case -3 ... -1, 1...4: return Self.moved(mantissa, by: exponent)
+    case 0: return mantissa
+    default: return (mantissa == "1" ? "" : "\(mantissa) × ") + "10\(exponent.superscript)"
     }
   }
 
@@ -39,6 +44,7 @@ extension Double {
     guard isFinite else { return displayText }
     if self > 0, self < 0.0005 { return "< 0.1 %" }
     if self < 1, self > 0.9995 { return "> 99.9 %" }
+    if self == 0 || self == 1 { return "\(Int(self * 100)) %" }
     let tenths = Int((self * 1000).rounded())
     return "\(tenths / 10).\(tenths % 10) %"
   }

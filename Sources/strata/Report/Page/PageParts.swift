@@ -50,22 +50,34 @@ struct Table {
   var markup: Markup {
     .scrolled(
       caption,
-      Markup("table", [:], [
-        Markup("caption", [:], [.text(caption)]),
-        Markup("thead", [:], [
-          Markup("tr", [:], columns.map {
-            Markup("th", ["scope": "col", "class": $0.isNumeric ? "number" : ""], [.text($0.title)])
-          })
-        ]),
-        Markup("tbody", [:], rows.map { row in
-          Markup("tr", [:], row.enumerated().map { index, cell in
-            let alignment = columns[index].isNumeric ? "number" : ""
-            return index == 0
-              ? Markup("th", ["scope": "row", "class": alignment], [cell])
-              : Markup("td", ["class": alignment], [cell])
-          })
-        }),
-      ]))
+      Markup(
+        "table", [:],
+        [
+          Markup("caption", [:], [.text(caption)]),
+          Markup(
+            "thead", [:],
+            [
+              Markup(
+                "tr", [:],
+                columns.map {
+                  Markup(
+                    "th", ["scope": "col", "class": $0.isNumeric ? "number" : ""], [.text($0.title)]
+                  )
+                })
+            ]),
+          Markup(
+            "tbody", [:],
+            rows.map { row in
+              Markup(
+                "tr", [:],
+                row.enumerated().map { index, cell in
+                  let alignment = columns[index].isNumeric ? "number" : ""
+                  return index == 0
+                    ? Markup("th", ["scope": "row", "class": alignment], [cell])
+                    : Markup("td", ["class": alignment], [cell])
+                })
+            }),
+        ]))
   }
 }
 
@@ -80,11 +92,12 @@ struct LayerTitle {
   /// For headings.
   var markup: Markup {
     .group([
-      .name(module, "\(key).module"), " layer ", .number(layer, "\(key).layer"), ", ",
-      .words(direction, "\(key).direction"),
+      // A module at the root has no name.
+      module.isEmpty ? "" : .group([.name(module, "\(key).module"), " "]), "layer ",
+      .number(layer, "\(key).layer"), ", ", .words(direction, "\(key).direction"),
     ])
   }
 
   /// For the titles of pictures, which hold text alone.
-  var text: String { "\(module.isEmpty ? "the module" : module), layer \(layer), \(direction)" }
+  var text: String { "\(module.isEmpty ? "" : module + ", ")layer \(layer), \(direction)" }
 }

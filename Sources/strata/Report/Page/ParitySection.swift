@@ -18,16 +18,17 @@ struct ParitySection {
     }
     return Section(
       id: "parity", title: "Parity with PyTorch",
-      content: [verdict(parity), table(parity).markup] + errorsOverTime)
+      content: [verdict(parity)] + tables(parity) + errorsOverTime)
   }
 
   private func verdict(_ parity: VerificationReport) -> Markup {
     var pieces: [Markup] = [
-      Markup("strong", [:], [parity.verified ? "Verified." : "NOT verified."]), " The tolerance is ",
+      Markup("strong", [:], [parity.verified ? "Verified." : "NOT verified."]), " Tolerance: ",
     ]
     if parity.tensors.contains(where: { $0.bound == nil }) {
       pieces += [
-        "|a − b| ≤ ", .number(parity.atol, "parity.atol"), " + ", .number(parity.rtol, "parity.rtol"),
+        "|a − b| ≤ ", .number(parity.atol, "parity.atol"), " + ",
+        .number(parity.rtol, "parity.rtol"),
         " |b|; ",
       ]
     }
@@ -38,16 +39,37 @@ struct ParitySection {
     return Markup("p", [:], pieces)
   }
 
-  private func table(_ parity: VerificationReport) -> Table {
+  private typealias Row = (index: Int, tensor: VerificationReport.Entry)
+
+  /// Results first, and what goes on inside layers where it can be folded away.
+  private func tables(_ parity: VerificationReport) -> [Markup] {
+    let rows = parity.tensors.enumerated().map { Row($0, $1) }
+    let inside = rows.filter { $0.tensor.isInsideLayers }
+    let results = rows.filter { !$0.tensor.isInsideLayers }
+    var tables: [Markup] = []
+    if !results.isEmpty {
+      tables.append(table("Every recorded result, compared with what Strata computes", results))
+    }
+    if !inside.isEmpty {
+      tables.append(
+        .details(
+          "Hidden states, cell states and gates of every layer",
+          isOpen: results.isEmpty || !inside.allSatisfy(\.tensor.passed),
+          [table("What goes on inside layers, compared with what Strata computes", inside)]))
+    }
+    return tables
+  }
+
+  private func table(_ caption: String, _ rows: [Row]) -> Markup {
     Table(
-      caption: "Every recorded tensor, compared with what Strata computes",
+      caption: caption,
       columns: [
         Table.Column(title: "Tensor"), Table.Column(title: "PyTorch’s"),
         Table.Column(title: "Largest error", isNumeric: true),
         Table.Column(title: "Relative", isNumeric: true), Table.Column(title: "At"),
         Table.Column(title: "Allowed", isNumeric: true), Table.Column(title: "Result"),
       ],
-      rows: parity.tensors.enumerated().map { index, row in
+      rows: rows.map { index, row in
         let key = "parity.tensors.\(index)"
         return [
           .name(row.name, "\(key).name"), .words(row.reference, "\(key).reference"),
@@ -61,7 +83,8 @@ struct ParitySection {
             ? Markup("span", ["class": "good"], ["✓ passed"])
             : Markup("strong", ["class": "bad"], ["✗ FAILED"]),
         ]
-      })
+      }
+    ).markup
   }
 
   // MARK: Step by step
@@ -91,12 +114,14 @@ struct ParitySection {
 
   private var legend: Markup {
     func sample(_ reference: String) -> Markup {
-      Markup("span", [:], [
-        Markup(
-          "svg", ["class": "sample", "aria-hidden": "true", "viewBox": "0 0 36 8"],
-          [.path("line \(reference)", "M0 4H36")]),
-        .text(" against \(reference)"),
-      ])
+      Markup(
+        "span", [:],
+        [
+          Markup(
+            "svg", ["class": "sample", "aria-hidden": "true", "viewBox": "0 0 36 8"],
+            [.path("line \(reference)", "M0 4H36")]),
+          .text(" against \(reference)"),
+        ])
     }
     return Markup("p", ["class": "legend-line"], [sample("float64"), sample("float32")])
   }
@@ -108,7 +133,8 @@ struct ParitySection {
     var groups: [[Line]] = []
     for (index, line) in series.enumerated() {
       if let last = groups.last?.last?.series, last.module == line.module,
-        last.layer == line.layer, last.direction == line.direction
+        last.layer == line.layer, last.direction == line.direction,
+        line.tensor == last.tensor + "_f64"
       {
         groups[groups.count - 1].append((index, line))
       } else {
@@ -131,31 +157,50 @@ struct ParitySection {
     for line in lines {
       let key = "run.errors.series.\(line.index)"
       facts.append(
-        Markup("li", [:], [
-          .words(line.series.reference, "\(key).reference"), ": at most ",
-          .number(line.series.largest, "\(key).largest"), ", at step ",
-          .number(line.series.at, "\(key).at"),
-        ]))
+        Markup(
+          "li", [:],
+          [
+            .words(line.series.reference, "\(key).reference"), ": at most ",
+            .number(line.series.largest, "\(key).largest"), ", at step ",
+            .number(line.series.at, "\(key).at"),
+          ]))
     }
     if first.series.stepsPerPoint > 1 {
       facts.append(
-        Markup("li", [:], [
-          "each point is the largest of ",
-          .number(first.series.stepsPerPoint, "\(key).steps_per_point"), " steps",
-        ]))
+        Markup(
+          "li", [:],
+          [
+            "each point is the largest of ",
+            .number(first.series.stepsPerPoint, "\(key).steps_per_point"), " steps",
+          ]))
     }
     return .figure(
       "plot",
       [
-        Markup("div", ["class": "plot-area"], [
-          Markup("div", ["class": "y-axis"], [
-            Markup("span", [:], [.number(errors.high, "run.errors.high")]),
-            Markup("span", [:], [.number(errors.low, "run.errors.low")]),
+        Markup(
+          "div", ["class": "plot-area"],
+          [
+            Markup(
+              "div", ["class": "y-axis"],
+              [
+                Markup("span", [:], [.number(errors.high, "run.errors.high")]),
+                Markup("span", [:], [.number(errors.low, "run.errors.low")]),
+              ]),
+            drawing.markup,
           ]),
-          drawing.markup,
-        ]),
         .axis("first step", "last step"),
       ],
-      caption: [title.markup, Markup("ul", ["class": "plain"], facts)])
+      caption: [
+        title.markup, ", recorded as ", .name(first.series.tensor, "\(key).tensor"),
+        Markup("ul", ["class": "plain"], facts),
+      ])
+  }
+}
+
+extension VerificationReport.Entry {
+  /// Whether it is what goes on inside a layer: `output_l0`, `gates_l1_reverse`.
+  fileprivate var isInsideLayers: Bool {
+    let last = name.split(separator: ".").last ?? ""
+    return ["output_l", "c_l", "gates_l"].contains { last.hasPrefix($0) }
   }
 }

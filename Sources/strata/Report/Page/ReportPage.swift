@@ -22,39 +22,53 @@ struct ReportPage {
   }
 
   private var head: Markup {
-    Markup("head", [:], [
-      Markup("meta", ["charset": "utf-8"]),
-      Markup("meta", ["http-equiv": "Content-Security-Policy", "content": Self.policy]),
-      Markup("meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"]),
-      Markup("meta", ["name": "color-scheme", "content": "light dark"]),
-      Markup("meta", ["name": "referrer", "content": "no-referrer"]),
-      Markup("meta", ["name": "generator", "content": data.tool]),
-      Markup("title", [:], [.text("\(data.file): a report by Strata")]),
-      Stylesheet.markup,
-    ])
+    Markup(
+      "head", [:],
+      [
+        Markup("meta", ["charset": "utf-8"]),
+        Markup("meta", ["http-equiv": "Content-Security-Policy", "content": Self.policy]),
+        Markup("meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"]),
+        Markup("meta", ["name": "color-scheme", "content": "light dark"]),
+        Markup("meta", ["name": "referrer", "content": "no-referrer"]),
+        Markup("meta", ["name": "generator", "content": data.tool]),
+        Markup("title", [:], [.text("\(data.file): a report by Strata")]),
+        Stylesheet.markup,
+      ])
   }
 
   private func body(_ sections: [Section]) -> Markup {
-    Markup("body", [:], [
-      Markup("a", ["class": "skip", "href": "#main"], ["Skip to the report"]),
-      PageHeader(data: data).markup,
-      Markup("nav", ["aria-label": "Parts of the report"], [
-        Markup("ul", [:], sections.map { section in
-          Markup("li", [:], [
-            Markup("a", ["href": "#\(section.id)"], [.text(section.title)])
-          ])
-        })
-      ]),
-      Markup("main", ["id": "main"], sections.map(\.markup)),
-      Markup("footer", [:], [
-        Markup("p", [:], [
-          "Made by ", .words(data.tool, "tool"), " from ", .name(data.file, "file"),
-          ". Everything on this page is computed from the file",
-          data.run == nil ? "" : " and from the golden",
-          "; the page itself loads nothing and runs no script.",
-        ])
-      ]),
-    ])
+    Markup(
+      "body", [:],
+      [
+        Markup("a", ["class": "skip", "href": "#main"], ["Skip to the report"]),
+        PageHeader(data: data).markup,
+        Markup(
+          "nav", ["aria-label": "Parts of the report"],
+          [
+            Markup(
+              "ul", [:],
+              sections.map { section in
+                Markup(
+                  "li", [:],
+                  [
+                    Markup("a", ["href": "#\(section.id)"], [.text(section.title)])
+                  ])
+              })
+          ]),
+        Markup("main", ["id": "main"], sections.map(\.markup)),
+        Markup(
+          "footer", [:],
+          [
+            Markup(
+              "p", [:],
+              [
+                "Made by ", .words(data.tool, "tool"), " from ", .name(data.file, "file"),
+                ". Everything on this page is computed from the file",
+                data.run == nil ? "" : " and from the golden",
+                "; the page itself loads nothing and runs no script.",
+              ])
+          ]),
+      ])
   }
 }
 
@@ -65,9 +79,11 @@ struct Section {
   var content: [Markup]
 
   var markup: Markup {
-    Markup("section", ["id": id, "aria-labelledby": "\(id)-heading"], [
-      Markup("h2", ["id": "\(id)-heading"], [.text(title)])
-    ] + content)
+    Markup(
+      "section", ["id": id, "aria-labelledby": "\(id)-heading"],
+      [
+        Markup("h2", ["id": "\(id)-heading"], [.text(title)])
+      ] + content)
   }
 }
 
@@ -76,20 +92,26 @@ private struct PageHeader {
   var data: ReportData
 
   var markup: Markup {
-    Markup("header", [:], [
-      Markup("p", ["class": "eyebrow"], ["Strata report"]),
-      Markup("h1", [:], [.name(data.file, "file")]),
-      Markup("ul", ["class": "chains"], data.network.chains.indices.map { chain in
-        Markup("li", [:], [modules(chain)])
-      }),
-      verdict,
-      Markup("dl", ["class": "facts"], [
-        fact("Parameters", .number(data.parameters, "parameters")),
-        fact("Size", .group([.number(data.bytes, "bytes"), " bytes"])),
-        fact("Format", .words(data.format, "format")),
-        golden,
-      ]),
-    ])
+    Markup(
+      "header", [:],
+      [
+        Markup("p", ["class": "eyebrow"], ["Strata report"]),
+        Markup("h1", [:], [.name(data.file, "file")]),
+        Markup(
+          "ul", ["class": "chains"],
+          data.network.chains.indices.map { chain in
+            Markup("li", [:], [modules(chain)])
+          }),
+        verdict,
+        Markup(
+          "dl", ["class": "facts"],
+          [
+            fact("Parameters", .number(data.parameters, "parameters")),
+            fact("Size", .group([.number(data.bytes, "bytes"), " bytes"])),
+            fact("Format", .words(data.format, "format")),
+            golden,
+          ]),
+      ])
   }
 
   private func modules(_ chain: Int) -> Markup {
@@ -109,20 +131,26 @@ private struct PageHeader {
   private var verdict: Markup {
     switch data.parity?.verified {
     case true:
-      Markup("p", ["class": "verdict good"], [
-        Markup("strong", [:], ["✓ Verified"]),
-        " Swift gives PyTorch’s numbers, within the tolerance.",
-      ])
+      Markup(
+        "p", ["class": "verdict good"],
+        [
+          Markup("strong", [:], ["✓ Verified"]),
+          " Swift gives PyTorch’s numbers, within the tolerance.",
+        ])
     case false:
-      Markup("p", ["class": "verdict bad"], [
-        Markup("strong", [:], ["✗ NOT verified"]),
-        " At least one result is farther from PyTorch’s than the tolerance allows.",
-      ])
+      Markup(
+        "p", ["class": "verdict bad"],
+        [
+          Markup("strong", [:], ["✗ NOT verified"]),
+          " At least one result is farther from PyTorch’s than the tolerance allows.",
+        ])
     case nil:
-      Markup("p", ["class": "verdict none"], [
-        Markup("strong", [:], ["– Not compared"]),
-        " There is no golden to compare with PyTorch.",
-      ])
+      Markup(
+        "p", ["class": "verdict none"],
+        [
+          Markup("strong", [:], ["– Not compared"]),
+          " There is no golden to compare with PyTorch.",
+        ])
     }
   }
 

@@ -21,9 +21,11 @@ struct RunSection {
 
   private func golden(_ run: GoldenRun) -> Markup {
     var pieces: [Markup] = [
-      run.sealed ? "The golden is sealed into the model: " : .group([
-        "The golden is ", .name(run.file, "run.file"), ": ",
-      ])
+      run.sealed
+        ? "The golden is sealed into the model: "
+        : .group([
+          "The golden is ", .name(run.file, "run.file"), ": ",
+        ])
     ]
     pieces.append(
       .joined(
@@ -75,12 +77,12 @@ struct RunSection {
     return .figure(
       "plot",
       [
-        drawing.markup(style: "height:\(min(220, max(28, rows * 9)))px"),
+        drawing.markup(style: "height:\(min(220, max(48, rows * 9)))px"),
         .axis("first step", "last step"),
         HeatMapDrawing.legend(largest: states.largest, key: "\(key).largest"),
       ],
       caption: [
-        title.markup, Markup("br"), .shape(states.heatMap.shape, "\(key).heat_map.shape"),
+        title.markup, Markup("br", [:]), .shape(states.heatMap.shape, "\(key).heat_map.shape"),
         " (units × steps)", HeatMapNote(map: states.heatMap, key: "\(key).heat_map").markup,
       ])
   }
@@ -105,7 +107,8 @@ struct RunSection {
         threshold.
         """),
       .details(
-        "Every gate in numbers", isOpen: run.activity.gates.count <= 32, [activityTable(run).markup]),
+        "Every gate in numbers", isOpen: run.activity.gates.count <= 32, [activityTable(run).markup]
+      ),
     ]
   }
 
@@ -126,7 +129,8 @@ struct RunSection {
           activity: gate, title: "Activity of gate \(gate.gate): \(title.text)", key: key)
         return [
           .group([
-            .words(gate.gate, "\(key).gate"), " (", .words(gate.activation, "\(key).activation"), ")",
+            .words(gate.gate, "\(key).gate"), " (", .words(gate.activation, "\(key).activation"),
+            ")",
           ]), title.markup,
           .percentage(gate.low, "\(key).low"), .percentage(gate.high, "\(key).high"),
           .number(gate.mean, "\(key).mean"), drawing.markup,

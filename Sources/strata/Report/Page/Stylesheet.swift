@@ -27,6 +27,7 @@ enum Stylesheet {
       overflow-wrap: break-word;
     }
     code { font: 0.92em/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+    sub { line-height: 0; }
     p { max-width: 46rem; margin: 0.75rem 0; }
     a { color: var(--blue); text-underline-offset: 0.2em; }
     :focus-visible { outline: 3px solid var(--blue); outline-offset: 3px; border-radius: 3px; }
@@ -107,7 +108,6 @@ enum Stylesheet {
 
     .stretched { width: 100%; }
     .bars { fill: var(--blue); }
-    .area { fill: var(--blue); }
     .zero, .one, .grid, .mean, .line { fill: none; vector-effect: non-scaling-stroke; }
     .zero { stroke: var(--ink); stroke-width: 1; }
     .one { stroke: var(--ink); stroke-width: 1.2; stroke-dasharray: 4 3; }
@@ -118,7 +118,7 @@ enum Stylesheet {
     .sample { display: inline-block; width: 36px; height: 8px; vertical-align: middle; }
     .legend-line { display: flex; flex-wrap: wrap; gap: 0.3rem 1.5rem; }
     .panels {
-      display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr));
+      display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 16rem), 1fr));
       gap: 1.75rem 2.5rem; margin: 1.25rem 0;
     }
     .plot-area { display: grid; grid-template-columns: auto 1fr; gap: 0 0.5rem; }

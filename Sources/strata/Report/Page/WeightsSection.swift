@@ -44,17 +44,21 @@ struct WeightsSection {
     let key = "weights.layers.\(index)"
     let title = LayerTitle(
       module: layer.module, layer: layer.layer, direction: layer.direction, key: key)
-    let summary = Markup("h3", [:], [
-      title.markup,
-      Markup("span", ["class": "aside"], [
-        .number(layer.parameters, "\(key).parameters"), " parameters",
-      ]),
-    ])
+    let summary = Markup(
+      "h3", [:],
+      [
+        title.markup,
+        Markup(
+          "span", ["class": "aside"],
+          [
+            .number(layer.parameters, "\(key).parameters"), " parameters",
+          ]),
+      ])
     let cards = layer.gates.indices.map { card(layer, $0, key, title) }
     return .details(
       summary, isOpen: index < Self.openLayers,
       [
-        Markup("div", ["class": "gates", "style": "--gates:\(layer.gates.count)"], cards),
+        Markup("div", ["class": "gates", "style": "--gates:\(layer.gates.count)"], cards)
       ])
   }
 
@@ -72,13 +76,17 @@ struct WeightsSection {
         figures.append(spectrum(values, matrix, "\(own).gates.\(gate).singular_values", name))
       }
     }
-    return Markup("div", ["class": "card"], [
-      Markup("h4", [:], [
-        Markup("b", [:], [.words(facts.letter, "\(key).gates.\(gate).letter")]), " ",
-        Markup("span", [:], [.words(facts.role, "\(key).gates.\(gate).role")]),
-      ]),
-      Markup("div", ["class": "figures"], figures),
-    ])
+    return Markup(
+      "div", ["class": "card"],
+      [
+        Markup(
+          "h4", [:],
+          [
+            Markup("b", [:], [.words(facts.letter, "\(key).gates.\(gate).letter")]), " ",
+            Markup("span", [:], [.words(facts.role, "\(key).gates.\(gate).role")]),
+          ]),
+        Markup("div", ["class": "figures"], figures),
+      ])
   }
 
   private func histogram(
@@ -98,9 +106,11 @@ struct WeightsSection {
     if block.histogram.nonfinite > 0 {
       caption += [
         "; ",
-        Markup("strong", ["class": "bad"], [
-          .number(block.histogram.nonfinite, "\(key).nonfinite"), " NaN or infinite",
-        ]),
+        Markup(
+          "strong", ["class": "bad"],
+          [
+            .number(block.histogram.nonfinite, "\(key).nonfinite"), " NaN or infinite",
+          ]),
       ]
     }
     return .figure(
@@ -124,8 +134,8 @@ struct WeightsSection {
         """,
       key: key)
     let (rows, columns) = (Double(map.shape[0]), Double(max(1, map.shape[1])))
-    // Very long and very flat matrices are brought into a form that fits.
-    let ratio = max(0.3, min(1.15, rows / columns))
+    // Very long and very flat matrices are brought into a form that fits, and small ones kept small.
+    let ratio = max(0.3, min(rows < 24 ? 0.65 : 1, rows / columns))
     return .figure(
       "small",
       [
