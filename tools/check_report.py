@@ -16,7 +16,8 @@ from browser import Browser
 
 PACKAGE = pathlib.Path(__file__).parent.parent
 OUTPUT = PACKAGE / ".build" / "report"
-PICTURE = PACKAGE / "Sources" / "RecurrentNetworks" / "RecurrentNetworks.docc" / "Resources"
+CATALOGUE = PACKAGE / "Sources" / "RecurrentNetworks" / "RecurrentNetworks.docc"
+PICTURE = CATALOGUE / "Resources" / "report.png"
 # Pages under fixtures/pytorch; those without golden show what is missing.
 QUICK = ["rnn-tanh-l1-uni-bias", "intermediates-lstm-proj-bi", "stacked-tokens"]
 CASES = QUICK + [
@@ -49,8 +50,7 @@ def reports(strata, quick):
         yield Report(strata, case, directory / "model.h5", directory / "golden.h5")
     bare = PACKAGE / "fixtures" / "pytorch" / "gru-l3-bi-bias" / "model.h5"
     yield Report(strata, "without-golden", bare)
-    for make in (models.hostile, models.deep) if quick else (
-            models.hostile, models.deep, models.wide):
+    for make in [models.hostile] if quick else [models.hostile, models.deep, models.wide]:
         model = OUTPUT / f"{make.__name__}.safetensors"
         make(model)
         yield Report(strata, make.__name__, model)
@@ -61,7 +61,7 @@ def reports(strata, quick):
                      crossed / "lstm-l3-uni-nobias" / "golden.h5")
 
 
-def look(browser, report):
+def look(browser, report, quick):
     """Opens a page in both themes and two widths, prints it, and tells what is wrong."""
     faults = []
     browser.show("light", 1280)
@@ -80,7 +80,9 @@ def look(browser, report):
             if sizes["page"] > sizes["width"] or sizes["wide"]:
                 faults.append(f"{theme} {width}: too wide: {sizes}")
             faults += [f"{theme}: contrast: {low}" for low in browser.evaluate(checks.CONTRAST)]
-            browser.screenshot(OUTPUT / f"{report.name}-{theme}-{width}.png")
+            # Two of four show both themes and both widths.
+            if not quick or (theme == "light") == (width == 1280):
+                browser.screenshot(OUTPUT / f"{report.name}-{theme}-{width}.png")
     browser.show("dark", 1280, media="print")
     if browser.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)":
         faults.append("print: not on white paper")
@@ -92,15 +94,29 @@ def look(browser, report):
     return faults + browser.messages
 
 
+def take_picture(browser, strata):
+    """The head of a page and its drawings, for the README."""
+    directory = PACKAGE / "fixtures" / "pytorch" / "char-model"
+    report = Report(strata, "char-model", directory / "model.h5", directory / "golden.h5")
+    browser.show("light", 1280)
+    browser.open(report.path)
+    end = browser.evaluate("document.querySelector('.network').getBoundingClientRect().bottom")
+    PICTURE.parent.mkdir(exist_ok=True)
+    browser.screenshot(PICTURE, {"x": 0, "y": 0, "width": 1280, "height": end + 24})
+    print(f"{PICTURE.relative_to(PACKAGE)}: {PICTURE.stat().st_size // 1000} kB")
+
+
 def main():
-    strata = sys.argv[1]
+    strata, quick = sys.argv[1], "--quick" in sys.argv
     OUTPUT.mkdir(parents=True, exist_ok=True)
     browser = Browser()
     failed = False
     try:
-        for report in reports(strata, "--quick" in sys.argv):
+        if "--picture" in sys.argv:
+            return take_picture(browser, strata)
+        for report in reports(strata, quick):
             start = time.monotonic()
-            faults = look(browser, report)
+            faults = look(browser, report, quick)
             failed = failed or bool(faults)
             print(f"{'FAILED' if faults else 'ok':7}{report.name:32}"
                   f"{report.path.stat().st_size // 1024:6} KiB {time.monotonic() - start:6.1f} s")

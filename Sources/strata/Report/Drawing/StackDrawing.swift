@@ -4,7 +4,7 @@ struct StackDrawing {
   /// The place of the chain in the file.
   var index: Int
 
-  private static let width = 324.0
+  private static let width = 358.0
   private static let margin = 8.0
   private let rows: NetworkRows
 

@@ -48,14 +48,14 @@ struct ParitySection {
     let results = rows.filter { !$0.tensor.isInsideLayers }
     var tables: [Markup] = []
     if !results.isEmpty {
-      tables.append(table("Every recorded result, compared with what Strata computes", results))
+      tables.append(table("Recorded results, and Strata’s errors", results))
     }
     if !inside.isEmpty {
       tables.append(
         .details(
           "Hidden states, cell states and gates of every layer",
           isOpen: results.isEmpty || !inside.allSatisfy(\.tensor.passed),
-          [table("What goes on inside layers, compared with what Strata computes", inside)]))
+          [table("Inside layers, and Strata’s errors", inside)]))
     }
     return tables
   }

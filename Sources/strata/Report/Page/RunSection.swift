@@ -147,7 +147,7 @@ struct HeatMapNote {
   var markup: Markup {
     guard map.isReduced else { return .group([]) }
     return .group([
-      "; each cell is the largest magnitude of ", .shape(map.block, "\(key).block"),
+      Markup("br", [:]), "each cell the largest of ", .shape(map.block, "\(key).block"),
     ])
   }
 }

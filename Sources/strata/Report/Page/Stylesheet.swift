@@ -27,6 +27,7 @@ enum Stylesheet {
       overflow-wrap: break-word;
     }
     code { font: 0.92em/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+    data { white-space: nowrap; }
     sub { line-height: 0; }
     p { max-width: 46rem; margin: 0.75rem 0; }
     a { color: var(--blue); text-underline-offset: 0.2em; }
@@ -195,7 +196,7 @@ enum Stylesheet {
       /* What is folded away on a screen is printed. */
       details::details-content { content-visibility: visible; block-size: auto; }
       figure, tr { break-inside: avoid; }
-      h2, h3, h4 { break-after: avoid; }
+      h2, h3, h4, summary { break-after: avoid; }
       .sized { max-width: 100%; height: auto !important; }
     }
 

@@ -98,9 +98,9 @@ struct WeightsSection {
       histogram: block.histogram, low: matrix.low, high: matrix.high, title: "Histogram: \(name)",
       key: key)
     var caption: [Markup] = [
-      Self.symbol(matrix.parameter), " distribution: mean ",
-      .number(block.histogram.mean, "\(key).mean"), ", deviation ",
-      .number(block.histogram.deviation, "\(key).deviation"), "; the highest bar is ",
+      Self.symbol(matrix.parameter), " mean ",
+      .number(block.histogram.mean, "\(key).mean"), Markup("br", [:]), "deviation ",
+      .number(block.histogram.deviation, "\(key).deviation"), ", peak ",
       .number(block.histogram.most, "\(key).most"),
     ]
     if block.histogram.nonfinite > 0 {
@@ -153,10 +153,11 @@ struct WeightsSection {
   ) -> Markup {
     let drawing = SpectrumDrawing(values: values, title: "Singular values: \(name)", key: key)
     var caption: [Markup] = [
-      Self.symbol(matrix.parameter), " singular values from ", .number(values[0], "\(key).0"),
+      Self.symbol(matrix.parameter), " singular values", Markup("br", [:]),
+      .number(values[0], "\(key).0"),
       " to ", .number(values[values.count - 1], "\(key).\(values.count - 1)"),
     ]
-    if values[0] > 1 { caption.append("; the dashed line is one") }
+    if values[0] > 1 { caption.append(", dashed: one") }
     return .figure("small", [drawing.markup], caption: caption)
   }
 }
