@@ -79,6 +79,8 @@ def look(browser, report, quick):
             sizes = browser.evaluate(checks.OVERFLOW)
             if sizes["page"] > sizes["width"] or sizes["wide"]:
                 faults.append(f"{theme} {width}: too wide: {sizes}")
+            if width == 1280 and not browser.evaluate(checks.BESIDE):
+                faults.append(f"{theme} {width}: the two drawings do not stand side by side")
             faults += [f"{theme}: contrast: {low}" for low in browser.evaluate(checks.CONTRAST)]
             # Two of four show both themes and both widths.
             if not quick or (theme == "light") == (width == 1280):

@@ -52,6 +52,12 @@ OVERFLOW = """(() => {
     wide: wide.slice(0, 5).map(e => e.tagName + '.' + e.className)};
 })()"""
 
+# Whether the unrolled network stands beside the stacked one, row by row.
+BESIDE = """[...document.querySelectorAll('.network')].every(n => {
+  const [one, other] = [...n.querySelectorAll('svg')].map(e => e.getBoundingClientRect());
+  return Math.abs(one.top - other.top) < 1 && other.left > one.right;
+})"""
+
 # Text whose colour is too near to what it stands on (WCAG 2, AA: 4.5).
 CONTRAST = """(() => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});

@@ -89,7 +89,7 @@ enum Stylesheet {
     th.number, td.number { text-align: right; }
     td svg.stretched { width: 11rem; height: 0.9rem; }
 
-    .network { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1rem 3rem; margin: 1.25rem 0 2rem; }
+    .network { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1rem 1.5rem; margin: 1.25rem 0 2rem; }
     .drawing { max-width: 100%; }
     svg { display: block; }
     svg text { fill: var(--ink); font-size: 12px; text-anchor: middle; }
