@@ -1,4 +1,4 @@
-"""Models that no fixture holds, as safetensors files: very deep, very wide, with names that attack."""
+"""Models that no fixture holds, as safetensors files: deep, wide, with names that attack."""
 
 import array
 import json
