@@ -94,8 +94,8 @@ int strata_isolation_start(
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) return errno;
   for (int i = 0; i < 2; i++) fcntl(ends[i], F_SETFD, FD_CLOEXEC);
 #endif
-  // Room for a whole answer, so that the helper works on the next one while this one is taken; a system
-  // that gives less makes it slower only.
+  // Room for a whole answer, so that the helper works on the next one while this one is taken; a
+  // system that gives less makes it slower only.
   const int room = 1 << 20;
   setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 #if defined(SO_NOSIGPIPE)
