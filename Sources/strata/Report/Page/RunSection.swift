@@ -33,7 +33,9 @@ struct RunSection {
           let key = "run.parts.\(index)"
           return .group([
             .joined(
-              part.modules.enumerated().map { .name($1, "\(key).modules.\($0)") }, " → "), " runs ",
+              part.modules.enumerated().map {
+                $1.isEmpty ? "the module" : .name($1, "\(key).modules.\($0)")
+              }, " → "), " runs ",
             .number(part.steps, "\(key).steps"), part.steps == 1 ? " step of " : " steps of ",
             .number(part.sequences, "\(key).sequences"),
             part.sequences == 1 ? " sequence" : " sequences",
@@ -148,6 +150,7 @@ struct HeatMapNote {
     guard map.isReduced else { return .group([]) }
     return .group([
       Markup("br", [:]), "each cell the largest of ", .shape(map.block, "\(key).block"),
+      " values",
     ])
   }
 }

@@ -113,7 +113,7 @@ enum Stylesheet {
     .zero { stroke: var(--ink); stroke-width: 1; }
     .one { stroke: var(--ink); stroke-width: 1.2; stroke-dasharray: 4 3; }
     .grid { stroke: var(--rule); stroke-width: 1; }
-    .line { stroke-width: 2; }
+    .line { stroke-width: 1.6; }
     .line.float64 { stroke: var(--blue); }
     .line.float32 { stroke: var(--orange); stroke-dasharray: 5 4; }
     .sample { display: inline-block; width: 36px; height: 8px; vertical-align: middle; }
@@ -122,6 +122,7 @@ enum Stylesheet {
       display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 16rem), 1fr));
       gap: 1.75rem 2.5rem; margin: 1.25rem 0;
     }
+    .panels > :only-child { grid-column: 1 / -1; max-width: 46rem; }
     .plot-area { display: grid; grid-template-columns: auto 1fr; gap: 0 0.5rem; }
     .plot-area .stretched { height: 9rem; border-left: 1px solid var(--ink); border-bottom: 1px solid var(--ink); }
     .plot .axis, .small .axis { display: flex; justify-content: space-between; gap: 0.5rem; margin-top: 0.2rem; }
