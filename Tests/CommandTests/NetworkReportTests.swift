@@ -224,12 +224,12 @@ import Testing
 
   @Test("Large matrices are down-sampled, and deep networks shortened; both is told")
   func large() throws {
-    try bench.write(.stack(gates: 3, input: 4, hidden: 90, layers: 30), to: "a.strata")
+    try bench.write(.stack(gates: 3, input: 4, hidden: 44, layers: 30), to: "a.strata")
     let written = try write("a.strata")
     #expect(written.value("weights.omitted_layers") as? Int == 6)
     let own = "weights.layers.0.matrices.1.gates.0.heat_map"
-    #expect(written.value("\(own).block") as? [Int] == [3, 3])
-    #expect((written.value("\(own).values") as? [Any])?.count == 30)
+    #expect(written.value("\(own).block") as? [Int] == [2, 2])
+    #expect((written.value("\(own).values") as? [Any])?.count == 22)
     #expect(written.html.contains("each cell the largest of"))
     #expect(written.html.contains("layers farther up are left out"))
     #expect(written.html.contains("⋮  layers like these  ⋮"))

@@ -56,5 +56,5 @@ def deep(path):
 
 def wide(path):
     """A huge vocabulary, a large hidden size."""
-    write(path, [("embedding.weight", [250000, 24])] + stack("rnn.", 4, (24, 300), 2, True)
-          + [("head.weight", [50000, 600]), ("head.bias", [50000])])
+    write(path, [("embedding.weight", [250000, 24])] + stack("rnn.", 4, (24, 520), 2, True)
+          + [("head.weight", [20000, 1040]), ("head.bias", [20000])])
