@@ -112,8 +112,9 @@ struct StackDrawing {
         "strong start", x: inner.x + 12, y: row.y + 20,
         [
           .drawnName(end.name, "\(key).\(name).name", limit: 14),
-          .text(name == "head" ? " · Linear" + note : " · Embedding"),
+          .text(name == "head" ? " · Linear" : " · Embedding"),
         ]),
+      .label("light end", x: inner.x + inner.width - 10, y: row.y + 20, [.text(note)]),
       .label(
         "light start", x: inner.x + 12, y: row.y + 37,
         [
@@ -171,13 +172,13 @@ struct StackDrawing {
 extension NetworkOutline.End {
   /// What is special about an output layer: activation, and what it is applied to.
   fileprivate var note: String {
-    var note = ""
-    if let activation, activation != "none" { note += " + \(activation)" }
+    var notes: [String] = []
+    if let activation, activation != "none" { notes.append("+ \(activation)") }
     switch appliedTo {
-    case "last": note += ", last step"
-    case "h_n": note += ", final state"
+    case "last": notes.append("last step")
+    case "h_n": notes.append("final state")
     default: break
     }
-    return note
+    return notes.joined(separator: ", ")
   }
 }
