@@ -6,8 +6,8 @@ import Foundation
 /// Asleep unless `STRATA_FUZZ_PLANTED` stands in the environment: `tools/fuzz planted` proves with it
 /// that the fuzzer would find one.
 public enum PlantedBug {
-  /// A directory entry of `.strata` with dtype code 77.
-  case unknownDType
+  /// A directory entry of `.strata` whose dtype code reaches behind a table of 64.
+  case dtypeTable
   /// A tensor with a Q in its name.
   case name
   /// A tensor with a dimension of 7.
@@ -21,7 +21,9 @@ public enum PlantedBug {
   public func spring(on tensor: StoredTensor) {
     guard Self.isAwake else { return }
     switch self {
-    case .unknownDType: spring(tensor.dtypeName == "dtype code 77")
+    case .dtypeTable:
+      let code = tensor.dtypeName.wholeMatch(of: /dtype code (\d+)/).flatMap { Int($0.1) }
+      spring((code ?? 0) >= 64)
     case .name: spring(tensor.name.utf8.contains(UInt8(ascii: "Q")))
     case .dimension: spring(tensor.shape.dimensions.contains(7))
     case .infinity: break
