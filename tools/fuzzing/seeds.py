@@ -296,6 +296,58 @@ def seal_tar(image, start):
     image[start + 148:start + 156] = b"%06o\0 " % sum(image[start:start + 512])
 
 
+def variants(value):
+    """A JSON value with one thing in it missing or another, in every way."""
+    if isinstance(value, (dict, list)):
+        items = list(value.items() if isinstance(value, dict) else enumerate(value))
+        for key, item in items:
+            for other in [None, *variants(item)]:
+                copy = value.copy()
+                if other is None:
+                    del copy[key]
+                else:
+                    copy[key] = other
+                yield copy
+    yield from (1 << 62, -1, "x", True, [], {})
+
+
+def exported_seeds(seeds):
+    """The archive of the format with its JSON changed in every place, with two models, and deflated."""
+    content = (FIXTURES / "malformed/pytorch/accepted.exported.pt2").read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    config = "model/data/weights/model_weights_config.json"
+
+    def add(name, changes, method=zipfile.ZIP_STORED):
+        output = io.BytesIO()
+        with zipfile.ZipFile(output, "w", method) as archive:
+            for entry, data in {**entries, **changes}.items():
+                archive.writestr(zipfile.ZipInfo(entry), data, method)
+        seeds.add("exported", name, output.getvalue())
+
+    for index, value in enumerate(variants(json.loads(entries[config]))):
+        add(f"variant-{index}", {config: json.dumps(value)})
+    second = config.replace("model_weights", "second_weights")
+    add("two-models", {"model/models/second.json": "{}", second: entries[config]})
+    for count in (1, 9):
+        members = {str(index): {"path_name": "x"} for index in range(count)}
+        add(f"constants-{count}", {
+            "model/data/constants/model_constants_config.json": json.dumps({"config": members})})
+    add("deflated", {}, zipfile.ZIP_DEFLATED)
+    # Before 2.8 the state dict was a file of torch.save inside.
+    inner = (FIXTURES / "malformed/pytorch/accepted.deflated.pt").read_bytes()
+    for name, names in (("one", ["serialized_state_dict.pt"]),
+                        ("both", ["serialized_state_dict.pt", "serialized_constants.pt"]),
+                        ("two", ["serialized_state_dict.pt", "serialized_state_dict.json"]),
+                        ("newer", ["a/data/weights/model.pt"])):
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            output = io.BytesIO()
+            with zipfile.ZipFile(output, "w", method) as archive:
+                for entry in names:
+                    archive.writestr(entry, inner)
+            seeds.add("exported", f"inside-{name}-{method}", output.getvalue())
+
+
 def torch_union_seeds(seeds):
     """The zip target meets every kind of file, as users give them: the reader tells them apart."""
     for target in ("torchscript", "exported", "legacy"):
@@ -435,6 +487,7 @@ def main():
     seeds.copy("npz", "containers/*.npz", "malformed/npz/*.npz")
     pickle_seeds(seeds)
     legacy_seeds(seeds)
+    exported_seeds(seeds)
     torch_union_seeds(seeds)
     zip_seeds(seeds)
     npy_seeds(seeds)
