@@ -20,7 +20,8 @@ import zlib
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "fixtures"
 sys.path.insert(0, str(FIXTURES.parent / "tools"))
 
-from malformed import hdf5_image as hdf5, pickles as opcodes, pytorch_legacy  # noqa: E402
+from malformed import hdf5_image as hdf5, pickles as opcodes, pytorch_legacy, zips  # noqa: E402
+from malformed.cases import torch_entries  # noqa: E402
 
 LARGEST = 1 << 16  # Larger inputs make a fuzzer slow; what they hold is in smaller ones as well.
 
@@ -252,9 +253,74 @@ def pickle_seeds(seeds):
         "marked": b"0(1" + opcodes.MARK + b"d" + opcodes.MARK + b"l",
         "lines": b"I00\nI01\nI5\nL7L\nF0.5\nS'a'\nVb\np5\ng5\n" + b"t",
     }
-    for name, value in calls.items():
-        seeds.add("pickle", f"call-{name}", opcodes.pickle(
-            opcodes.dict_of(weight, (opcodes.text("x"), value)), protocol=4))
+    for name, value in {**calls, **modules_and_tensors()}.items():
+        whole = opcodes.pickle(opcodes.dict_of(weight, (opcodes.text("x"), value)), protocol=4)
+        seeds.add("pickle", f"call-{name}", whole)
+        seeds.add("pytorch", f"call-{name}", zips.Archive(torch_entries(whole)).bytes())
+    for name, root in (("tensor", opcodes.tensor()), ("nothing", opcodes.NONE)):
+        seeds.add("pytorch", f"root-{name}",
+                  zips.Archive(torch_entries(opcodes.pickle(root))).bytes())
+
+
+def modules_and_tensors():
+    """Values of pickles that only some modules and some tensors have."""
+    o = opcodes
+    modules = {}
+    for kind in ("torch.nn.quantized.modules.linear", "torch.nn.modules.linear"):
+        modules[kind.split(".")[2]] = o.name(kind, "Linear") + o.EMPTY_TUPLE + o.NEWOBJ + o.dict_of(
+            (o.text("_modules"), o.dict_of((o.text("none"), o.NONE), (o.number(1), o.NONE))),
+            (o.text("_parameters"), o.dict_of((o.text("w"), o.tensor()), (o.number(1), o.NONE))),
+            (o.text("_buffers"), o.dict_of((o.text("b"), o.tensor()), (o.text("h"), o.tensor()),
+                                           (o.number(1), o.tensor()))),
+            (o.text("_non_persistent_buffers_set"), b"\x8f" + o.MARK + o.text("h") + b"\x90"),
+            (o.text("q"), o.tensor(function="_rebuild_qtensor")), (o.text("t"), o.tensor()),
+            (o.text("none"), o.NONE), (o.text("flag"), b"\x88"), (o.number(1), o.NONE),
+            (o.text("half"), o.call("torch.Size")), (o.text("word"), o.text("x"))) + o.BUILD
+    kinds = ("Char", "Short", "Int", "Double", "Bool", "QInt8", "ComplexFloat", "Nothing")
+    transposed = {
+        kind: o.tensor(o.storage(count=4, kind=kind + "Storage"), size=(2, 2), stride=(1, 2))
+        for kind in kinds}
+    wrapped = {
+        function: o.call("torch._utils." + function, o.tensor(), o.text("cpu"), b"\x89")
+        for function in ("_rebuild_device_tensor_from_numpy", "_rebuild_wrapper_subclass",
+                         "_rebuild_sparse_tensor", "_rebuild_nested_tensor",
+                         "_rebuild_meta_tensor_no_storage", "_rebuild_parameter")}
+    subclass = o.call("torch._tensor._rebuild_from_type_v2", o.name("torch._utils",
+                      "_rebuild_tensor_v2"), o.name("a", "Tensor"), o.tuple_of(
+                      o.storage(), o.number(0), o.tuple_of(o.number(2)), o.tuple_of(o.number(1)),
+                      b"\x89", o.EMPTY_DICT), o.EMPTY_DICT)
+    old = o.call("torch._utils._rebuild_tensor", o.storage(), o.number(0),
+                 o.tuple_of(o.number(2)), o.tuple_of(o.number(1)))
+    filled = o.name("torch", "FloatTensor") + o.EMPTY_TUPLE + o.NEWOBJ + o.tuple_of(
+        o.storage(), o.number(0), o.tuple_of(o.number(2)), o.tuple_of(o.number(1))) + o.BUILD
+    return {**modules, **transposed, **wrapped, "subclass": subclass, "old": old,
+            "filled": filled}
+
+
+def archive_seeds(seeds):
+    """Archives whose streams are damaged, and archives of others."""
+    good = bytes(24)
+    streams = {"short": zips.deflated(good[:16]), "long": zips.deflated(good * 2),
+               "cut": zips.deflated(bytes(range(24)))[:-4], "behind": zips.deflated(good) + b"x",
+               "garbage": b"\xff" * 20, "empty": b"", "bomb": b"x"}
+    for name, stream in streams.items():
+        sizes = {"size": 1 << 30} if name == "bomb" else {}
+        entries = [
+            zips.Entry(entry.name, entry.data, 8, stream, central=sizes)
+            if entry.name.endswith(b"/data/0") else entry for entry in torch_entries()]
+        seeds.add("pytorch", f"stream-{name}", zips.Archive(entries, is_plain=True).bytes())
+    others = {"empty": [], "arrays": ["a.npy", "b.txt"], "keras": ["model.weights.h5"],
+              "compiled": ["a/data/aotinductor/x", "a/version"], "four": ["a", "b", "c", "d"],
+              "no-pickle": ["a/version", "a/data/0"], "directory": ["a/"], "drive": ["c:/x"]}
+    for name, names in others.items():
+        seeds.add("pytorch", f"other-{name}", zips.Archive(
+            [zips.Entry(entry, b"") for entry in names], is_plain=True).bytes())
+    path = b"\x75\x70\x08\0\x01" + bytes(4) + b"abc"
+    for name, extra in (("path", path), ("wide", struct.pack("<HHQQ", 1, 16, 24, 24)),
+                        ("other", struct.pack("<HHQQ", 1, 16, 24, 25))):
+        entries = torch_entries()
+        entries[-1].central["extra"] = extra
+        seeds.add("pytorch", f"extra-{name}", zips.Archive(entries, is_plain=True).bytes())
 
 
 def legacy_seeds(seeds):
@@ -488,6 +554,7 @@ def main():
     pickle_seeds(seeds)
     legacy_seeds(seeds)
     exported_seeds(seeds)
+    archive_seeds(seeds)
     torch_union_seeds(seeds)
     zip_seeds(seeds)
     npy_seeds(seeds)
