@@ -35,8 +35,8 @@ MODELS = [
 # What zipfile raises for archives that are malformed on purpose.
 BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError,
               ValueError, EOFError, KeyError)
-KINDS = ("head-", "encoder-", "lengths-", "packed-", "cell-", "cells-", "tokens-", "stacked-", "intermediates-",
-         "gru-", "lstm-", "rnn-")
+KINDS = ("head-", "encoder-", "lengths-", "packed-", "cell-", "cells-", "tokens-", "stacked-",
+         "intermediates-", "gru-", "lstm-", "rnn-")
 
 
 class Seeds:
@@ -141,7 +141,7 @@ def zipped_anew(content):
 
 
 def zip_seeds(seeds):
-    """The same archives packed otherwise, and those that are damaged as archives for npz as well."""
+    """The same archives packed otherwise, and for npz those that are damaged as archives."""
     for target in ("npz", "pytorch"):
         paths = sorted((seeds.directory / target).iterdir(), key=lambda path: path.stat().st_size)
         packed = 0
@@ -217,7 +217,7 @@ def torch_seeds(seeds):
 
 
 def pickle_seeds(seeds):
-    """Every opcode that Python writes, and what the builders of the malformed files can do besides."""
+    """Every opcode that Python writes, and what the builders of malformed files do besides."""
     values = {
         "numbers": [0, 1, 256, -1, 70000, -70000, 1 << 31, 1 << 70, -1 << 70, 1 << 2100, 0.5, None,
                     True, False],
@@ -378,7 +378,7 @@ def variants(value):
 
 
 def exported_seeds(seeds):
-    """The archive of the format with its JSON changed in every place, with two models, and deflated."""
+    """The archive with its JSON changed in every place, with two models, and deflated."""
     content = (FIXTURES / "malformed/pytorch/accepted.exported.pt2").read_bytes()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
