@@ -124,9 +124,15 @@ public struct ZipImage {
       entries.insert(copy, at: dice.roll(entries.count))
     case 5...7: entries[index].mutate(room: room)
     default:
-      // Half of all: what tells of the other entries rather than bytes of tensors.
+      // Half of all: what tells of the other entries rather than bytes of tensors, and most often where
+      // most is told.
       let telling = entries.indices.filter { entries[$0].isTelling }
-      if !telling.isEmpty { index = telling[dice.roll(telling.count)] }
+      var place = dice.roll(telling.reduce(1) { $0 + entries[$1].content.count })
+      for other in telling {
+        index = other
+        place -= entries[other].content.count
+        if place < 0 { break }
+      }
       entries[index].mutate(room: room)
     }
   }

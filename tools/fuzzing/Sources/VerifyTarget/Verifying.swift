@@ -3,8 +3,10 @@ import FuzzSupport
 import RecurrentNetworks
 
 /// `strata verify` on one file: model and goldens are read, the weights mapped and packed, both
-/// arithmetics run, and their results compared. Before that what `convert --golden` checks without running
-/// the model, and behind it what `run` does, step by step.
+/// arithmetics run, and their results compared.
+///
+/// Before that what `convert --golden` checks without running the model, and behind it what `run` does, step
+/// by step.
 enum Verifying {
   /// The most bytes that model and goldens may have, and the most multiplications that running them may
   /// take: more would measure the processor.
