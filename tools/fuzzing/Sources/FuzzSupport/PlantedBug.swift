@@ -8,7 +8,7 @@ import Foundation
 public enum PlantedBug {
   /// A directory entry of `.strata` whose dtype code reaches behind a table of 64.
   case dtypeTable
-  /// A tensor with a character in its name that reaches behind a table up to `}`.
+  /// A tensor with a character in its name that a table of letters, digits and usual marks lacks.
   case name
   /// A tensor with a dimension of 7.
   case dimension
@@ -24,7 +24,7 @@ public enum PlantedBug {
     case .dtypeTable:
       let code = tensor.dtypeName.wholeMatch(of: /dtype code (\d+)/).flatMap { Int($0.1) }
       spring((code ?? 0) >= 64)
-    case .name: spring(tensor.name.utf8.contains { (0x7E...0x7F).contains($0) })
+    case .name: spring(tensor.name.utf8.contains(where: Set("<>?@[\\^`|~".utf8).contains))
     case .dimension: spring(tensor.shape.dimensions.contains(7))
     case .infinity: break
     }
