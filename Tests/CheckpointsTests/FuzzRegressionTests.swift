@@ -23,7 +23,7 @@ import Testing
   }
 
   @Test func inputsAreThere() {
-    for target in ["index", "pickle", "strata", "verify"] {
+    for target in Self.formats.keys.sorted() + ["hdf5", "hdf5-answers"] {
       #expect(!Self.inputs(of: target).isEmpty, "no input for \(target)")
     }
   }
