@@ -40,7 +40,19 @@ extension Verification {
     }
     try self.init(results, against: goldens, tolerance: tolerance)
     self.assumptions = assumptions
+    // Where PyTorch's own error allows nearly everything, insides of layers are still to be what their
+    // own step makes of the recorded states.
+    guard rows.contains(where: { ($0.bound ?? 0) > Self.looseBound }) else { return }
+    for part in parts {
+      guard let divergence = try Divergence.first(of: part, in: goldens),
+        let name = divergence.insideName(prefix: part.insidePrefix(divergence.place.module))
+      else { continue }
+      for index in rows.indices where rows[index].name == name { rows[index].isPassed = false }
+    }
   }
+
+  /// A bound that only goldens of chaotic networks, or damaged ones, lead to.
+  private static let looseBound = 1e-3
 
   /// Whether a result of the golden depends on a module.
   private func isShown(_ module: ModelDescription.Module, _ goldens: StateDict) -> Bool {
@@ -138,11 +150,25 @@ extension Verification {
   }
 }
 
+extension Divergence {
+  /// The tensor in which it was seen, when it was seen inside a layer.
+  fileprivate func insideName(prefix: String) -> String? {
+    guard evidence == .layers, let layer = place.layer, let gate = place.gate else { return nil }
+    let what = ["c": "c", "h": "output"][gate] ?? "gates"
+    return "\(prefix)\(what)_l\(layer)" + (place.direction == .reverse ? "_reverse" : "")
+  }
+}
+
 /// A part of a model that goldens were recorded from.
 struct GoldenPart {
   /// What stands before their names.
   let prefix: String
   let blueprint: ModelBlueprint
+
+  /// What stands before the names of a module's insides.
+  fileprivate func insidePrefix(_ module: String) -> String {
+    blueprint.stacks.count == 1 ? prefix : module + "."
+  }
 
   /// Checks that goldens can prove something: no NaN, and of the two states of an LSTM not one alone.
   /// - Throws: `goldenMismatch`.

@@ -32,7 +32,7 @@ public struct Verification: Sendable {
   }
 
   /// A row for each tensor and reference.
-  public let rows: [Row]
+  public internal(set) var rows: [Row]
   /// The tolerance that was asked for.
   public let tolerance: Tolerance
   /// What was taken for granted about the model.
