@@ -119,7 +119,7 @@ struct Explanation: Encodable {
   }
 
   var words: String {
-    var lines = ["\(file) (\(format)): \(origin.name), for \(origin.reason)"]
+    var lines = ["\(file) (\(format)): \(origin.name): \(origin.reason)"]
     if !key.isEmpty { lines.append("state dict: \(key)") }
     lines += origin.traces.map { "  \($0)" }
     func section(_ title: String, _ entries: [String]) {

@@ -15,6 +15,7 @@ struct Finding: Encodable {
     case nan
     case infinite
     case unreadable
+    case disguised
     case deadUnits = "dead_units"
     case deadReluUnits = "dead_relu_units"
     case constantRows = "constant_rows"

@@ -186,8 +186,8 @@ struct LayerFindings {
     guard mean.isFinite, abs(mean - 1) > Self.forgetBiasTolerance else { return }
     let words =
       mean > -Self.forgetBiasTolerance && mean < Self.forgetBiasTolerance
-      ? "PyTorch begins near 0; Keras begins at 1, and TensorFlow's old cells add 1 that is not in the "
-        + "weights (--set forget_bias=1)"
+      ? "PyTorch begins near 0, Keras at 1; TensorFlow's old cells add 1 that is not in the weights "
+        + "(--set forget_bias=1)"
       : mean > 0 ? "the cell forgets next to nothing" : "the cell forgets quickly"
     find(
       .forgetBias, .note, in: .inputBias, gate: "f", mean,

@@ -93,9 +93,6 @@ private struct Signs {
     guard let name = name(where: { ParameterName($0) != nil }) ?? folded.first?.name else {
       return nil
     }
-    if contents.moduleRecords.contains(where: { $0.type.contains("__torch__") }) {
-      return ("PyTorch, TorchScript", "the file holds module types below __torch__")
-    }
     if contents.metadata["format"] == "pt" {
       return (
         "PyTorch, Hugging Face",
@@ -103,7 +100,10 @@ private struct Signs {
       )
     }
     if let record = contents.moduleRecords.first(where: { $0.type.hasPrefix("torch.nn") }) {
-      return ("PyTorch", "the file holds the module \(record.path), a \(record.type)")
+      return (
+        "PyTorch",
+        "the file says that \(record.path.isEmpty ? "the root" : record.path) is a \(record.type)"
+      )
     }
     if name.hasPrefix("rec."), self.name(where: { $0 == "lin.weight" }) != nil {
       return (
@@ -139,22 +139,24 @@ private struct Signs {
       return ("Flax or Keras", "\(name): both call a dense layer's matrix kernel")
     }
     if contents.metadata["format"] == "pt" { return ("PyTorch", "the metadata say format: pt") }
-    if format == "pytorch" { return ("PyTorch", "the file is one of torch.save") }
+    if format == "pytorch" { return ("PyTorch", "torch.save writes such files") }
     return nil
   }
 
   var traces: [String] {
     var traces: [String] = []
-    let wrappers = [
-      ("module.", "DataParallel or DistributedDataParallel"), ("_orig_mod.", "torch.compile"),
-      ("_forward_module.", "Lightning Fabric"),
-    ]
-    for (prefix, wrapper) in wrappers {
-      if let name = name(where: {
-        $0.hasPrefix(prefix) || $0.contains("." + prefix) && prefix != "module."
-      }) {
-        traces.append("\(wrapper): \(name) stands behind \(prefix)")
-      }
+    // The names that a conversion takes its wrappers from.
+    let wrapped = contents.tensors.lazy.map(\.name).filter { NameRules.unwrapped($0) != $0 }
+    func trace(_ part: String, _ wrapper: String, where isMeant: ([Substring]) -> Bool) {
+      guard let name = wrapped.first(where: { isMeant($0.split(separator: ".")) }) else { return }
+      traces.append("\(wrapper): \(name) stands behind \(part).")
+    }
+    trace("module", "DataParallel or DistributedDataParallel") { parts in
+      parts.first { $0 != "_orig_mod" } == "module"
+    }
+    trace("_orig_mod", "torch.compile") { $0.contains("_orig_mod") }
+    if let name = name(where: { $0.hasPrefix("_forward_module.") }) {
+      traces.append("Lightning Fabric: \(name) stands behind _forward_module.")
     }
     if let line = contents.ignored.first(where: { $0.contains("pytorch-lightning_version") }) {
       traces.append("PyTorch Lightning: \(line)")

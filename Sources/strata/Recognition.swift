@@ -28,6 +28,16 @@ struct Recognition {
       if mapping == nil { mapping = try? ParameterMapping(stacksOf: contents) }
     }
     noteTransposedLayers()
+    findings += mapping.map(Self.disguised) ?? []
+  }
+
+  /// Parameters outside of the recurrent modules in a form that only PyTorch can use.
+  private static func disguised(_ mapping: ParameterMapping) -> [Finding] {
+    mapping.disguised.map {
+      Finding(
+        tensor: $0.name, kind: .disguised, severity: .warning, value: 0,
+        words: "not plain: \($0.reason)")
+    }
   }
 
   /// The mapping of the matrices turned round, where that makes a model.

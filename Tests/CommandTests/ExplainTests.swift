@@ -463,6 +463,23 @@ import Testing
     #expect((half["words"] as? String)?.contains("are subnormal") == true, "\(half)")
   }
 
+  /// Spectral norm on a layer beside the recurrent one.
+  @Test func disguised() throws {
+    let checkpoint = Checkpoint.stack(prefix: "rnn.").adding(.table(2, 5), "fc.weight_orig")
+      .adding(.table(1, 2), "fc.weight_u").adding(.table(1, 5), "fc.weight_v")
+    let finding = try finding(try explain(checkpoint), "disguised")
+    #expect(finding["tensor"] as? String == "fc.weight")
+    #expect((finding["words"] as? String)?.contains("remove_spectral_norm") == true, "\(finding)")
+  }
+
+  /// What this version cannot read is told, and nothing more.
+  @Test func unreadable() throws {
+    let path = Fixtures.path("torch/2.9.1/quantised.pt")
+    let report = try bench.json("explain", path)
+    let found = try findings(report, "unreadable")
+    #expect(found.compactMap { $0["tensor"] as? String } == ["tensor", "channels"])
+  }
+
   @Test func duplicates() throws {
     let checkpoint = Checkpoint.stack(prefix: "rnn.")
     let copied = checkpoint.adding(try #require(checkpoint.stateDict["rnn.weight_hh_l0"]), "copy")
@@ -612,6 +629,8 @@ import Testing
     // Wrappers, a weight norm, WeightDrop, metadata.
     for (checkpoint, name, trace) in [
       (Checkpoint.stack(prefix: "module.rnn."), "PyTorch", "DataParallel"),
+      (Checkpoint.stack(prefix: "_orig_mod.module.rnn."), "PyTorch", "DataParallel"),
+      (Checkpoint.stack(prefix: "_forward_module.rnn."), "PyTorch", "Lightning Fabric"),
       (Checkpoint.stack(prefix: "_orig_mod.rnn."), "PyTorch", "torch.compile"),
       (Checkpoint.stack(prefix: "rec.").adding(linear: "lin", 1, 5), "PyTorch, GuitarML", nil),
     ] as [(Checkpoint, String, String?)] {
@@ -635,6 +654,12 @@ import Testing
       checkpoint.metadata = [key: value]
       #expect(try origin(try explain(checkpoint)) == name)
     }
+    let lightning = try bench.json("explain", Fixtures.path("torch/2.9.1/lightning.ckpt"))
+    let lines = (lightning["origin"] as? [String: Any])?["traces"] as? [String]
+    #expect(lines == ["PyTorch Lightning: pytorch-lightning_version: str"])
+    #expect(lightning["key"] as? String == "state_dict")
+    let averages = try bench.json("explain", Fixtures.path("torch/2.9.1/averages.pt"))
+    #expect(try options(averages)["key"]?["values"] as? [String] == ["model", "ema"])
     let plain = Checkpoint(stateDict: ["x": Tensor([1, 2] as [Float], shape: [2])])
     #expect(try origin(try explain(plain)) == "unknown")
     let checkpoint = Checkpoint(stateDict: [
