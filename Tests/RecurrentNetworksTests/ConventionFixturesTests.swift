@@ -28,7 +28,7 @@ import Testing
   }
 
   private func isInside(_ golden: StateDict) -> Bool {
-    golden.names.contains { $0.hasPrefix("gates_l") }
+    golden.contains { $0.name.hasPrefix("gates_l") }
   }
 
   private func expect(
@@ -47,7 +47,7 @@ import Testing
       }
       count += 1
     }
-    #expect(count == results.names.count)
+    #expect(count == results.count)
   }
 
   @Test func allAreThere() {
