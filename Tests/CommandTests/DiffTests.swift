@@ -121,7 +121,7 @@ import Testing
   func narrowing(dtype: DType) throws {
     // 1 + 2⁻¹² is off by 2⁻¹² in F16 and BF16; multiples of 1/8 are exact.
     var first = Checkpoint.stack()
-    var values = (0..<20).map { Float($0) / 8 }
+    var values: [Float] = (0..<20).map { Float($0) / 8 }
     values[8] = 1 + 0x1p-12
     first.stateDict["bias_ih_l0"] = Tensor(values, shape: [20])
     try bench.write(first, to: "a.strata")
@@ -156,9 +156,16 @@ import Testing
   /// By numpy: `r, c = np.mgrid[0:20, 0:5]; A = ((7*r + 3*c) % 11 - 5) / 8; D = ((3*r + c) % 5) / 64`, D 0 in
   /// the rows of i and g; `norm(D) / norm(A)`, and of every gate's rows.
   @Test func gates() throws {
-    let old = (0..<100).map { Float((7 * ($0 / 5) + 3 * ($0 % 5)) % 11 - 5) / 8 }
-    let new = old.enumerated().map { index, value in
-      (index / 25) % 2 == 1 ? value + Float((3 * (index / 5) + index % 5) % 5) / 64 : value
+    var old: [Float] = []
+    var new: [Float] = []
+    for r in 0..<20 {
+      for c in 0..<5 {
+        let (remainder, step) = ((7 * r + 3 * c) % 11, (3 * r + c) % 5)
+        let value = Float(remainder - 5) / 8
+        let isChanged = (5..<10).contains(r) || r >= 15
+        old.append(value)
+        new.append(isChanged ? value + Float(step) / 64 : value)
+      }
     }
     func stack(_ values: [Float]) -> Checkpoint {
       Checkpoint.stack(layers: 2, prefix: "rnn.", bidirectional: true)
@@ -174,7 +181,8 @@ import Testing
     let gates = try #require(change["gates"] as? [[String: Any]])
     #expect(gates.compactMap { $0["gate"] as? String } == ["i", "f", "g", "o"])
     let norms = gates.compactMap { $0["relative_norm"] as? Double }
-    for (norm, expected) in zip(norms, [0, 0.09531160645787792, 0, 0.09861594056966567]) {
+    let exact: [Double] = [0, 0.09531160645787792, 0, 0.09861594056966567]
+    for (norm, expected) in zip(norms, exact) {
       #expect(abs(norm - expected) < 1e-12, "\(norms)")
     }
     #expect(gates.compactMap { $0["max_abs"] as? Double } == [0, 0.0625, 0, 0.0625])

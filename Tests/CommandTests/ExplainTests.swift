@@ -72,10 +72,14 @@ import Testing
   /// `r, c = np.mgrid[0:R, 0:C]; ((p*r + q*c) % m - (m-1)//2) / d`.
   private func grid(_ rows: Int, _ columns: Int, _ p: Int, _ q: Int, _ m: Int, _ d: Float) -> Tensor
   {
-    Tensor(
-      (0..<rows).flatMap { r in
-        (0..<columns).map { c in Float((p * r + q * c) % m - (m - 1) / 2) / d }
-      }, shape: Shape([rows, columns].map { $0 }, unchecked: ()))
+    var values: [Float] = []
+    for r in 0..<rows {
+      for c in 0..<columns {
+        let remainder: Int = (p * r + q * c) % m
+        values.append(Float(remainder - (m - 1) / 2) / d)
+      }
+    }
+    return Tensor(values, shape: Shape([rows, columns], unchecked: ()))
   }
 
   // MARK: Modules
@@ -378,14 +382,19 @@ import Testing
       try radii(projection),
       [0.8557316761206626, 0.6026997613288835, 0.33151772231221144, 0.6644116770134201])
     // Some power of it is 0.
-    let shift = Tensor((0..<25).map { Float($0 % 6 == 1 ? 3 : 0) }, shape: [5, 5])
+    let ones: [Float] = (0..<25).map { index in index % 6 == 1 ? 3 : 0 }
+    let shift = Tensor(ones, shape: [5, 5])
     close(try radii(Checkpoint.stack(gates: 1).adding(shift, "weight_hh_l0")), [0])
   }
 
   /// `r, c = np.mgrid[0:200, 0:200]; ((7*r*r + 13*c + r*c) % 101 - 50) / 500`.
   @Test func largeSpectralRadius() throws {
-    let weights = (0..<200).flatMap { r in
-      (0..<200).map { c in Float((7 * r * r + 13 * c + r * c) % 101 - 50) / 500 }
+    var weights: [Float] = []
+    for r in 0..<200 {
+      for c in 0..<200 {
+        let remainder: Int = (7 * r * r + 13 * c + r * c) % 101
+        weights.append(Float(remainder - 50) / 500)
+      }
     }
     let report = try explain(
       Checkpoint.stack(gates: 1, hidden: 200)
@@ -413,8 +422,12 @@ import Testing
     {
       var checkpoint = Checkpoint.stack(gates: gates)
       // An identity for each gate, and a little beside it, so that no two rows are the same.
-      let values = (0..<(gates * 25)).map { index in
-        index / 5 % 5 == index % 5 ? factor : index % 5 > index / 5 % 5 ? factor / 8 : 0
+      var values: [Float] = []
+      for row in 0..<(gates * 5) {
+        for column in 0..<5 {
+          let unit = row % 5
+          values.append(unit == column ? factor : unit < column ? factor / 8 : 0)
+        }
       }
       checkpoint.stateDict["weight_hh_l0"] = Tensor(
         values, shape: Shape([gates * 5, 5], unchecked: ()))
@@ -501,7 +514,8 @@ import Testing
     for (name, columns) in [("weight_ih_l0", 3), ("weight_hh_l0", 5)] {
       let values = try #require(checkpoint.stateDict[name]).floats()
       let rows = gates * 5
-      let turned = (0..<columns).flatMap { c in (0..<rows).map { r in values[r * columns + c] } }
+      var turned: [Float] = []
+      for c in 0..<columns { for r in 0..<rows { turned.append(values[r * columns + c]) } }
       checkpoint.stateDict[name] = Tensor(turned, shape: Shape([columns, rows], unchecked: ()))
     }
     let report = try explain(checkpoint)
