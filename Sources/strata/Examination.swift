@@ -5,61 +5,37 @@ import RecurrentNetworks
 struct Examination {
   var contents: CheckpointContents
   private let description: ModelDescription
-  /// The tensors of recurrent modules, whose rows are looked at together.
-  private let isSound: Bool
   private let supposesNonlinearity: Bool
-  private(set) var findings: [Finding] = []
-  private(set) var spectra: [RecurrentSpectra.Entry] = []
-  private(set) var notComputed: [String] = []
+  private var general = TensorFindings()
+  private var layers: [Finding] = []
+  private var radii = RecurrentSpectra()
+
+  var findings: [Finding] { general.findings + layers + radii.findings }
+  var spectra: [RecurrentSpectra.Entry] { radii.entries }
+  /// What was not computed, and why.
+  var notComputed: [String] { radii.notComputed }
 
   init(_ contents: CheckpointContents, _ recognition: Recognition) {
     self.contents = recognition.mapping?.contents ?? contents
     description = recognition.mapping?.description ?? ModelDescription(modules: [])
-    isSound = recognition.mapping?.isComplete ?? false
     supposesNonlinearity =
       recognition.mapping?.assumptions.contains { $0.option == "nonlinearity" } ?? false
   }
 
   /// - Throws: what reading the tensors throws.
   mutating func run() throws(CheckpointError) {
-    var general = TensorFindings()
-    var radii = RecurrentSpectra()
-    var layers: [Finding] = []
     let tensors = Dictionary(contents.tensors.map { ($0.name, $0) }) { first, _ in first }
     var done: Set<String> = []
     // What belongs to recurrent modules is read layer by layer.
-    for module in description.modules where isSound {
-      guard let configuration = module.recurrent,
-        let parameters = try? configuration.parameters(ofModule: module.name)
-      else { continue }
+    for module in description.modules {
+      guard let configuration = module.recurrent else { continue }
       var (bound, nextBound) = (1.0, 0.0)
       var last = 0
-      for group in Self.groups(parameters.map(\.name)) {
+      for group in LayerTensors.all(of: module.name, configuration, among: tensors) {
         if group.layer != last { (bound, nextBound, last) = (nextBound, 0, group.layer) }
-        var profile = LayerProfile(layer: group.layer, direction: group.direction)
-        for name in group.names {
-          guard let tensor = tensors[name.description], tensor.dtype?.isFloatingPoint == true else {
-            continue
-          }
-          let read = try TensorProfile(tensor, keepsRows: true)
-          done.insert(tensor.name)
-          general.add(read, ParameterPlace(tensor.name, tensor.shape, in: description))
-          profile.parameters[name.kind] = read
-        }
-        layers +=
-          LayerFindings(
-            profile, of: configuration, inputBound: bound,
-            supposesNonlinearity: supposesNonlinearity && configuration.kind == .rnn
-          ).findings
+        let profile = try examine(group, of: configuration, inputBound: bound)
         nextBound = max(nextBound, LayerFindings.stateBound(configuration, profile))
-        if let weight = group.names.first(where: { $0.kind == .hiddenWeight }),
-          let tensor = tensors[weight.description], tensor.dtype != nil
-        {
-          let projection = group.names.first { $0.kind == .projectionWeight }
-          try radii.add(
-            tensor, projection: projection.flatMap { tensors[$0.description] }, configuration,
-            layer: group.layer, group.direction)
-        }
+        done.formUnion(group.tensors.values.map(\.name))
       }
     }
     for tensor in contents.tensors where !done.contains(tensor.name) {
@@ -72,26 +48,55 @@ struct Examination {
         try TensorProfile(tensor, keepsRows: false),
         ParameterPlace(tensor.name, tensor.shape, in: description))
     }
-    findings = general.findings + layers + radii.findings
-    spectra = radii.entries
-    notComputed = radii.notComputed
   }
 
-  private struct Group {
-    var layer: Int
-    var direction: ParameterName.Direction
-    var names: [ParameterName]
+  private mutating func examine(
+    _ group: LayerTensors, of configuration: RecurrentConfiguration, inputBound: Double
+  ) throws(CheckpointError) -> LayerProfile {
+    var profile = LayerProfile(layer: group.layer, direction: group.direction)
+    for kind in ParameterName.Kind.allCases {
+      guard let tensor = group.tensors[kind] else { continue }
+      let read = try TensorProfile(tensor, keepsRows: true)
+      general.add(read, ParameterPlace(tensor.name, tensor.shape, in: description))
+      profile.parameters[kind] = read
+    }
+    layers +=
+      LayerFindings(
+        profile, of: configuration, inputBound: inputBound,
+        supposesNonlinearity: supposesNonlinearity && configuration.kind == .rnn
+      ).findings
+    let projection = group.tensors[.projectionWeight]
+    if let weight = group.tensors[.hiddenWeight],
+      projection != nil || configuration.projectionSize == 0
+    {
+      try radii.add(
+        weight, projection: projection, configuration, layer: group.layer, group.direction)
+    }
+    return profile
   }
+}
 
-  /// The parameters of each layer in each direction.
-  private static func groups(_ names: [ParameterName]) -> [Group] {
-    var groups: [Group] = []
-    for name in names {
-      if let last = groups.last, last.layer == name.layer, last.direction == name.direction {
-        groups[groups.count - 1].names.append(name)
-      } else {
-        groups.append(Group(layer: name.layer, direction: name.direction, names: [name]))
+/// The parameters of a layer in one direction that are as the module needs them: of its shape, and
+/// floating-point numbers.
+private struct LayerTensors {
+  let layer: Int
+  let direction: ParameterName.Direction
+  private(set) var tensors: [ParameterName.Kind: StoredTensor] = [:]
+
+  /// Those of every layer, forward before reverse.
+  static func all(
+    of module: String, _ configuration: RecurrentConfiguration,
+    among tensors: [String: StoredTensor]
+  ) -> [LayerTensors] {
+    var groups: [LayerTensors] = []
+    for (name, shape) in (try? configuration.parameters(ofModule: module)) ?? [] {
+      if groups.last?.layer != name.layer || groups.last?.direction != name.direction {
+        groups.append(LayerTensors(layer: name.layer, direction: name.direction))
       }
+      guard let tensor = tensors[name.description], tensor.shape == shape,
+        tensor.dtype?.isFloatingPoint == true
+      else { continue }
+      groups[groups.count - 1].tensors[name.kind] = tensor
     }
     return groups
   }

@@ -66,6 +66,9 @@ private struct TensorGroup {
     if tensors[leaf] == nil { tensors[leaf] = tensor }
   }
 
+  /// What the tensors that stand here themselves are called, and not in a group of their own.
+  private var own: [String] { tensors.keys.filter { !$0.contains("/") }.sorted() }
+
   private func shape(_ leaf: String) -> [Int]? { tensors[leaf]?.shape.dimensions }
 
   private func matrix(_ leaf: String) -> (rows: Int, columns: Int)? {
@@ -143,7 +146,7 @@ private struct TensorGroup {
   /// W [D, G·H, I], R [D, G·H, H], B [D, 2·G·H] of the operators RNN, GRU and LSTM.
   private var onnx: ForeignModule? {
     guard
-      let stem = tensors.keys.sorted().first(where: { $0 == "R" || $0.hasSuffix("_R") })?
+      let stem = own.first(where: { $0 == "R" || $0.hasSuffix("_R") })?
         .dropLast(),
       let recurrent = shape("\(stem)R"), let input = shape("\(stem)W"), recurrent.count == 3,
       input.count == 3, recurrent[2] > 0, (1...2).contains(recurrent[0]),
@@ -268,7 +271,7 @@ private struct TensorGroup {
 
   /// One vector of all weights, which only sizes could take apart.
   private var cuDNN: ForeignModule? {
-    for leaf in tensors.keys.sorted() {
+    for leaf in own {
       let name = leaf.lowercased()
       guard ["flat_weight", "opaque_kernel", "cudnn"].contains(where: name.contains),
         let shape = shape(leaf), shape.count == 1, shape[0] > 0
