@@ -264,6 +264,23 @@ import Testing
     #expect((told["words"] as? String)?.hasSuffix(": unit 3") == true, "\(told)")
     checkpoint.metadata["nonlinearity"] = "tanh"
     #expect(try findings(try explain(checkpoint), "dead_relu_units").isEmpty)
+    // A positive weight of the state wakes it, or of the input, whatever its sign may be.
+    checkpoint.metadata["nonlinearity"] = "relu"
+    let loop = try changing(checkpoint, "weight_hh_l0") { $0[3 * 5 + 1] = 0.25 }
+    #expect(try findings(try explain(loop), "dead_relu_units").isEmpty)
+    let input = try changing(checkpoint, "weight_ih_l0") { $0[3 * 3] = -0.25 }
+    #expect(try findings(try explain(input), "dead_relu_units").isEmpty)
+    // Behind a layer of relus the input is never negative, so that a negative weight wakes nothing.
+    var second = Checkpoint.stack(gates: 1, layers: 2)
+    second.metadata["nonlinearity"] = "relu"
+    for name in ["weight_ih_l1", "weight_hh_l1"] {
+      second = try changing(second, name) {
+        for c in 0..<5 { $0[2 * 5 + c] = -0.5 - Float(c) / 16 }
+      }
+    }
+    for name in ["bias_ih_l1", "bias_hh_l1"] { second = try changing(second, name) { $0[2] = 0 } }
+    let behind = try finding(try explain(second), "dead_relu_units")
+    #expect(behind["layer"] as? Int == 1 && behind["value"] as? Double == 1)
     // A positive bias wakes it.
     checkpoint.metadata["nonlinearity"] = "relu"
     checkpoint = try changing(checkpoint, "bias_ih_l0") { $0[3] = 1 }
