@@ -7,7 +7,17 @@
 // lanes through a layer; linear.h, matrices; chain.h, whole models step by step. The first three
 // are compiled for panels of 16 and of 8.
 
+// All of a kernel becomes one function. With a sanitizer's checks the compiler would need minutes
+// and gigabytes for that.
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer) || __has_feature(address_sanitizer) || \
+    __has_feature(thread_sanitizer)
+#define INLINE static inline
+#endif
+#endif
+#if !defined(INLINE)
 #define INLINE static inline __attribute__((always_inline))
+#endif
 #if STRATA_HAS_FMA
 #define fma_ __builtin_elementwise_fma
 #define FMA_8 __builtin_elementwise_fma

@@ -197,7 +197,7 @@ static void STRATA_NAME(run_group)(const strata_layer *layer, const strata_state
       rows.terms[i] = run->terms + (step % ahead * count + i) * terms_size;
       rows.hidden[i] = whole_hidden + lane * state->hidden_stride;
       if (state->reset) rows.reset[i] = state->reset + lane * state->hidden_stride;
-      rows.cell[i] = state->cell + lane * state->cell_stride;
+      rows.cell[i] = state->cell ? state->cell + lane * state->cell_stride : NULL;
       rows.next[i] = layer->projection ? state->unprojected + lane * state->cell_stride
                                        : whole_next + lane * state->hidden_stride;
       rows.cells[i] = run->cells.base ? PLACE(run->cells, step, lane) : NULL;

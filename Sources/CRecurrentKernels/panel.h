@@ -223,7 +223,7 @@ INLINE void VECTOR_NAME(panel)(const kernel kind, const int panels, const bool s
         store(rows->terms[row] + unit * accumulators + i * WIDTH, sums[row * 4 + i]);
     return;
   }
-  // A branch for each row would cost what it chooses; one row of hard ones comes as many (layers.h).
+  // A branch for each row would be felt; one row of hard sigmoids comes here as many do (layers.h).
   if (!single && GATES(kind) > 1 && layer->hard_slope != 0)
     VECTOR_NAME(finish_rows)(kind, true, panels, count, unit, layer, rows, sums);
   else

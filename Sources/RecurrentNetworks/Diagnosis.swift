@@ -29,6 +29,8 @@ public struct Diagnosis: Sendable {
       contents, goldens: goldens, tolerance: tolerance, progress: progress)
     (conventions, tried) = try search.run()
     do throws(CheckpointError) {
+      // What does not fit is told, and cannot be compared.
+      _ = try Verification(contents, goldens: goldens, tolerance: tolerance, file: file)
       let mapping = try ParameterMapping(of: contents, file: file)
       for part in try Verification.parts(of: mapping, goldens, file: file)
       where firstDivergence == nil {

@@ -34,6 +34,7 @@ extension Verification {
     var results = StateDict()
     var assumptions: [ParameterMapping.Assumption] = []
     for part in parts {
+      try part.requireSound(goldens)
       for (name, tensor) in try part.results(goldens, precision) { results[name] = tensor }
       assumptions += part.blueprint.assumptions.filter { !assumptions.contains($0) }
     }
@@ -142,6 +143,34 @@ struct GoldenPart {
   /// What stands before their names.
   let prefix: String
   let blueprint: ModelBlueprint
+
+  /// Checks that goldens can prove something: no NaN, and of the two states of an LSTM not one alone.
+  /// - Throws: `goldenMismatch`.
+  func requireSound(_ goldens: StateDict) throws(CheckpointError) {
+    for (name, tensor) in goldens where name.hasPrefix(prefix) && tensor.dtype.isFloatingPoint {
+      let base =
+        name.hasSuffix(Verification.float64Suffix)
+        ? String(name.dropLast(Verification.float64Suffix.count)) : name
+      let last = base.dropFirst(prefix.count)
+      guard ["input", "h_0", "c_0"].contains(last) || Verification.isResult(base) else { continue }
+      let values = try tensor.doubles()
+      let count = values.count { $0.isNaN }
+      guard let place = values.firstIndex(where: \.isNaN) else { continue }
+      throw CheckpointError(
+        .goldenMismatch, tensor: name,
+        "NaN at \(tensor.shape.index(at: place)), \(count) in all: nothing can be compared with it; "
+          + "record the golden from a model that gives numbers")
+    }
+    for stack in blueprint.stacks where stack.configuration.kind == .lstm {
+      let path = blueprint.stacks.count == 1 ? prefix : stack.name + "."
+      let (hidden, cell) = (path + "h_0", path + "c_0")
+      guard (goldens[hidden] == nil) != (goldens[cell] == nil) else { continue }
+      let (missing, other) = goldens[hidden] == nil ? (hidden, cell) : (cell, hidden)
+      throw CheckpointError(
+        .goldenMismatch, tensor: missing,
+        "not here, though \(other) is: an LSTM begins with both, or with zeros")
+    }
+  }
 
   /// Runs the part; what goes on inside layers is given where the goldens have it.
   func results(

@@ -148,7 +148,7 @@ public struct Verification: Sendable {
   }
 
   /// |a − b|; 0 for equal infinities and for two NaN, infinite where only one is NaN.
-  fileprivate static func difference(_ value: Double, _ reference: Double) -> Double {
+  static func difference(_ value: Double, _ reference: Double) -> Double {
     if value == reference || (value.isNaN && reference.isNaN) { return 0 }
     let difference = abs(value - reference)
     return difference.isNaN ? .infinity : difference

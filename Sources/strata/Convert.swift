@@ -16,7 +16,15 @@ struct Convert: ParsableCommand {
       chain=NAME,NAME|none, cells=separate|stack, head=NAME|none, \
       head_activation=none|sigmoid|tanh|relu|softmax, head_input=all|last|h_n, fold=auto|none. They \
       say what shapes cannot tell; without them the file's own notes count, then those of the file given \
-      with --golden, and what nothing tells is assumed and reported; of gru_reset and sigmoid, which is as in PyTorch, not. hdf5_layout=flat|nested is how names are written to HDF5, \
+      with --golden, and what nothing tells is assumed and reported; of gru_reset and sigmoid, which is as in PyTorch, not.
+
+      What verify names when numbers differ is undone with gate_order=LETTERS (the file's order, of i f g \
+      o or r z n), transpose=true|false, bias=swapped, direction=swapped, layer_order=2,0,1 (for each \
+      layer its index in the file), projection=ignored and forget_bias=VALUE, which write the weights in \
+      PyTorch's layout, and with state=given|swapped|zero, which says what given initial states are; \
+      bias=merged is known and refused for a GRU, whose biases cannot be taken apart again.
+
+      hdf5_layout=flat|nested is how names are written to HDF5, \
       npz_void2=bf16|refuse what elements of two bytes without a type are in npz and npy files, \
       read and written.
 

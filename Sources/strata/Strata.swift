@@ -16,6 +16,7 @@ struct Strata: ParsableCommand {
     version: version,
     subcommands: [
       Convert.self, Inspect.self, Explain.self, Verify.self, Diff.self, Run.self, Bench.self,
+      Report.self,
     ])
 
   static let version = "0.1.0"

@@ -11,6 +11,13 @@ struct Verify: ParsableCommand {
       at most 1e-6, or 4 times PyTorch's own float32 error if that is more; for other tensors \
       |a - b| may be at most 1e-5 + 1e-5 |b|.
 
+      When a tensor is outside of it, the conventions of other frameworks are tried: the order of gates, \
+      transposed matrices, biases exchanged or merged, the reset gate before the product, tanh for relu, \
+      directions, layers or states exchanged, batch_first, a projection that is not applied, a bias of \
+      forget gates, hard sigmoids, and common pairs of them. What makes the golden pass is named as the \
+      option of convert that undoes it, and the first place that differs is shown. A model that cannot be \
+      run on the golden as it is, but can with one of them, is not verified either.
+
       Exit status 1 when a tensor is outside the tolerance, 2 when the golden does not fit the model.
 
       --key counts for the model alone. Option of --set: npz_void2=bf16|refuse, what elements of two bytes without a type are in npz and \
@@ -35,21 +42,26 @@ struct Verify: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    var choice = try reading.reading()
+    let choice = try reading.reading()
     let reader = try CheckpointReader(file: model, choice)
-    choice.stateDict = .only
-    let (goldens, file) = try goldens(reader, choice)
-    let allowed = try tolerance(for: reader.contents)
+    guard
+      let golden = try ModelGolden(file: golden, of: reader, modelFile: model, choice)
+    else {
+      throw CheckpointError(
+        .goldenMismatch, file: model,
+        "the model carries no golden: name a golden file, or convert with --golden")
+    }
+    let allowed = tolerance(for: golden)
     let verification: Verification
     do {
       verification = try Verification(
-        reader.contents, goldens: goldens, tolerance: allowed, precision: precision, file: model)
+        reader.contents, goldens: golden.tensors, tolerance: allowed, precision: precision,
+        file: model)
     } catch {
-      let fault = error.located(
-        file: [.goldenMismatch, .tokenOutOfRange].contains(error.code) ? file : model)
+      let fault = golden.located(error, modelFile: model)
       guard Self.mayBeConvention(error.code) else { throw fault }
       // What cannot be run as it is may be the right model in another layout; else the fault stands.
-      let diagnosis = try diagnosis(reader, goldens, allowed)
+      let diagnosis = try diagnosis(reader, golden.tensors, allowed)
       guard !diagnosis.conventions.isEmpty else { throw fault }
       let report = VerificationReport(
         fault, tolerance: allowed, isGiven: tolerance.given != nil, diagnosis)
@@ -59,7 +71,7 @@ struct Verify: ParsableCommand {
     let report = VerificationReport(
       verification, isGiven: tolerance.given != nil,
       assumed: Assumed.list(verification.assumptions, precision),
-      verification.isPassed ? nil : try diagnosis(reader, goldens, allowed))
+      verification.isPassed ? nil : try diagnosis(reader, golden.tensors, allowed))
     try Output(options).report(report) { report.words }
     if !verification.isPassed { throw ExitCode(1) }
   }
@@ -82,36 +94,9 @@ struct Verify: ParsableCommand {
     }
   }
 
-  private func tolerance(
-    for contents: CheckpointContents
-  ) throws(CheckpointError) -> Verification.Tolerance {
-    if let given = tolerance.given {
-      return .elementwise(absolute: given.absolute, relative: given.relative)
-    }
-    return golden == nil ? try Verification.Tolerance(sealedIn: contents.metadata) : .standard
-  }
-
-  private func goldens(
-    _ reader: CheckpointReader, _ choice: ReadOptions
-  ) throws(CheckpointError) -> (StateDict, file: String) {
-    if let golden {
-      let checkpoint = try Checkpoint(CheckpointReader(file: golden, choice))
-      // Where the model lost its wrappers in a conversion, the golden's names lose theirs too.
-      guard !reader.tensors.contains(where: { NameRules.unwrapped($0.name) != $0.name }) else {
-        return (checkpoint.stateDict, golden)
-      }
-      var goldens = StateDict()
-      for (name, tensor) in checkpoint.stateDict {
-        try goldens.append(tensor, named: NameRules.unwrapped(name))
-      }
-      return (goldens, golden)
-    }
-    guard !reader.contents.goldens.isEmpty else {
-      throw CheckpointError(
-        .goldenMismatch, file: model,
-        "the model carries no golden: name a golden file, or convert with --golden")
-    }
-    return (try StateDict(reading: reader.contents.goldens), model)
+  private func tolerance(for golden: ModelGolden) -> Verification.Tolerance {
+    guard let given = tolerance.given else { return golden.tolerance }
+    return .elementwise(absolute: given.absolute, relative: given.relative)
   }
 }
 
@@ -183,7 +168,8 @@ struct VerificationReport: Encodable {
   }
 
   init(
-    _ verification: Verification, isGiven: Bool, assumed: [Assumed], _ diagnosis: Diagnosis?
+    _ verification: Verification, isGiven: Bool, assumed: [Assumed],
+    _ diagnosis: Diagnosis? = nil
   ) {
     self.assumed = assumed
     unchecked = verification.unchecked
@@ -302,7 +288,10 @@ struct DiagnosisReport: Encodable {
   var words: String {
     var lines: [String] = []
     if let obstacle { lines.append("as it is: \(obstacle)") }
-    if let firstDivergence { lines.append("first difference: \(firstDivergence.words)") }
+    // Where nothing explains it, the explanation begins with it.
+    if let firstDivergence, !conventions.isEmpty {
+      lines.append("first difference: \(firstDivergence.words)")
+    }
     lines.append(explanation)
     return lines.map(\.escaped).joined(separator: "\n")
   }

@@ -56,7 +56,7 @@ import Testing
         "modules": ["name", "type", "inputs", "options", "tensors"],
       ]),
     Command(
-      name: "inspect", arguments: "<file>", options: ["--stats", "--key", "--set"],
+      name: "inspect", arguments: "<file>", options: ["--stats", "--tree", "--key", "--set"],
       values: ["npz_void2=bf16|refuse"],
       call: ["inspect", "model.h5", "--stats"],
       keys: ["format", "tensors", "modules", "parameters", "bytes", "metadata"],
@@ -119,6 +119,17 @@ import Testing
       values: ["default: 1", "npz_void2=bf16|refuse"],
       call: ["bench", "model.h5"],
       keys: ["median_us", "min_us", "steps", "batch", "threads", "isa"]),
+    Command(
+      name: "report", arguments: "<file>",
+      options: ["--golden", "--output", "--force", "--key", "--set"],
+      values: ["-o, --output", "npz_void2=bf16|refuse"],
+      call: ["report", "model.h5", "--golden", "golden.h5", "-o", "r.html"],
+      // `fault` too, where it is open what stands at the ends.
+      keys: [],
+      addedKeys: [
+        "output", "tool", "file", "format", "bytes", "parameters", "network", "weights", "parity",
+        "run", "assumed", "left_over", "ignored",
+      ]),
   ]
 
   let bench: Workbench

@@ -6,7 +6,9 @@ import Testing
     let values = [
       "nonlinearity": "relu", "batch_first": "true", "head": "fc", "head_activation": "softmax",
       "head_input": "h_n", "embedding": "emb", "cells": "stack", "chain": "a.b,c",
-      "fold": "none", "gru_reset": "before", "sigmoid": "hard_keras2",
+      "fold": "none", "gru_reset": "before", "sigmoid": "hard_keras2", "state": "zero",
+      "gate_order": "zrn", "transpose": "true", "bias": "swapped", "direction": "swapped",
+      "layer_order": "1,0", "projection": "ignored", "forget_bias": "-0.5",
     ]
     #expect(Set(values.keys) == Set(ModelOptions.names))
     var options = ModelOptions()
@@ -23,6 +25,14 @@ import Testing
     expected.fold = .none
     expected.gruReset = .before
     expected.sigmoid = .hardKeras2
+    expected.state = .zero
+    expected.gateOrder = "zrn"
+    expected.isTransposed = true
+    expected.bias = .swapped
+    expected.swapsDirections = true
+    expected.layerOrder = [1, 0]
+    expected.ignoresProjection = true
+    expected.forgetBias = -0.5
     #expect(options == expected)
   }
 

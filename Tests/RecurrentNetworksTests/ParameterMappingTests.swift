@@ -129,11 +129,10 @@ import Testing
     for layer in ["999999999", "\(Int.max)"] {
       var dict = try tensors(RecurrentConfiguration(.gru, 3, 5))
       dict["rnn.weight_ih_l\(layer)"] = .zeros([15, 5])
-      let clock = ContinuousClock()
-      let time = clock.measure {
+      let time = processorTime {
         #expect(throws: CheckpointError.self) { try mapping(dict).requireComplete() }
       }
-      #expect(time < .seconds(5))
+      #expect(time < .seconds(5) * Sanitizer.slowness)
     }
   }
 
@@ -402,7 +401,7 @@ import Testing
           ])
         })
       #expect(mapping.assumptions.isEmpty)
-      let configuration = try #require(mapping.description["rnn"]?.recurrent)
+      guard case .recurrent(let configuration) = mapping.description["rnn"]?.kind else { return [] }
       return [configuration.gruReset.rawValue, configuration.sigmoid.rawValue]
     }
     let told = ["rnn@gru_reset": "before", "sigmoid": "hard_keras2"]
