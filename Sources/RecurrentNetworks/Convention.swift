@@ -39,7 +39,7 @@ public enum Convention: Hashable, Sendable {
   }
 
   /// The order of the gates in PyTorch; nil for an RNN, which has one.
-  static func gates(of kind: RecurrentConfiguration.Kind) -> String? {
+  package static func gates(of kind: RecurrentConfiguration.Kind) -> String? {
     switch kind {
     case .rnn: nil
     case .lstm: "ifgo"
@@ -103,7 +103,8 @@ extension Convention: CustomStringConvertible {
     case .projectionIgnored: return "The golden was recorded without the projection"
     case .forgetBias(let value):
       return "\(value) is added to the bias of the forget gate and missing in the weights"
-    case .sigmoid(.hardKeras2): return "The gates use Keras 2's hard sigmoid, 0.2 x + 0.5 cut to 0 … 1"
+    case .sigmoid(.hardKeras2):
+      return "The gates use Keras 2's hard sigmoid, 0.2 x + 0.5 cut to 0 … 1"
     case .sigmoid(.hardTorch): return "The gates use the hard sigmoid x / 6 + 0.5 cut to 0 … 1"
     case .sigmoid(.logistic): return "The gates use the logistic sigmoid"
     }

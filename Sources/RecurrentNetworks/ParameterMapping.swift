@@ -434,7 +434,7 @@ public struct ParameterMapping: Sendable {
 
 extension ModelDescription.Module {
   /// The configuration, if the module is a recurrent stack.
-  var recurrent: RecurrentConfiguration? {
+  package var recurrent: RecurrentConfiguration? {
     if case .recurrent(let configuration) = kind { configuration } else { nil }
   }
 

@@ -63,11 +63,7 @@ extension ParameterMapping {
 
   /// The recurrent modules alone, without what stands before and behind them.
   fileprivate static func stacks(of contents: CheckpointContents) -> [ModuleReport] {
-    var options = ModelOptions()
-    options.head = "none"
-    options.embedding = "none"
-    let mapping = try? ParameterMapping(of: contents, options: options)
-    return mapping?.moduleReports ?? []
+    (try? ParameterMapping(stacksOf: contents))?.moduleReports ?? []
   }
 }
 

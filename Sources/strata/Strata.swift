@@ -15,7 +15,8 @@ struct Strata: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      Convert.self, Inspect.self, Verify.self, Diff.self, Run.self, Bench.self, Report.self,
+      Convert.self, Inspect.self, Explain.self, Verify.self, Diff.self, Run.self, Bench.self,
+      Report.self,
     ])
 
   static let version = "0.1.0"

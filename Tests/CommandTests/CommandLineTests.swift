@@ -16,7 +16,7 @@ import Testing
     for arguments in [
       ["convert", "model.h5", "q.strata"], ["inspect", "model.h5"],
       ["inspect", "model.h5", "--stats"], ["verify", "model.h5", "golden.h5"],
-      ["diff", "model.h5", "model.h5"],
+      ["diff", "model.h5", "model.h5"], ["explain", "model.h5"],
       ["run", "model.h5", "--input", "golden.h5", "--output", "q.h5"], ["bench", "model.h5"],
       ["inspect", "model.h5", "--tree"], ["report", "model.h5", "-o", "q.html"],
     ] {

@@ -67,6 +67,19 @@ import Testing
       ],
       entryKeys: ["tensors": ["name", "dtype", "shape", "bytes", "encoding", "stats"]]),
     Command(
+      name: "explain", arguments: "<file>", options: ["--key", "--set"],
+      values: ["npz_void2=bf16|refuse"],
+      call: ["explain", "bare.h5"],
+      keys: ["file", "modules", "unknown", "origin", "findings"],
+      addedKeys: [
+        "format", "key", "probable", "spectral_radius", "not_computed", "left_over", "faults",
+      ],
+      entryKeys: [
+        "modules": ["name", "type", "description", "evidence", "parameters"],
+        "unknown": ["option", "values", "words", "(assumed)"],
+        "spectral_radius": ["tensor", "layer", "direction", "value", "estimated", "(gate)"],
+      ]),
+    Command(
       name: "verify", arguments: "<model> [<golden>]",
       options: ["--atol", "--rtol", "--precision", "--key", "--set"],
       values: ["float32", "reference", "npz_void2=bf16|refuse"],
@@ -82,7 +95,14 @@ import Testing
       values: ["npz_void2=bf16|refuse"],
       call: ["diff", "bare.h5", "other.h5"], status: 1,
       keys: ["equal", "added", "removed", "renamed", "changed"],
-      entryKeys: ["renamed": ["from", "to"], "changed": ["name", "what", "(max_abs)"]]),
+      addedKeys: ["options", "metadata", "goldens"],
+      entryKeys: [
+        "renamed": ["from", "to"],
+        "changed": [
+          "name", "what", "(max_abs)", "(relative_norm)", "(at)", "(conversion)", "(module)",
+          "(layer)", "(direction)", "(gate)", "(gates)",
+        ],
+      ]),
     Command(
       name: "run", arguments: "<model>",
       options: [

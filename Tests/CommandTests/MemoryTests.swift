@@ -59,6 +59,24 @@ import Testing
         try peak(["inspect", "a.strata", "--quiet"], in: bench.directory.path) < Self.mostMemory)
     }
 
+    /// 160 MB, of which every value is looked at, and two of them compared.
+    @Test func examination() throws {
+      let bench = try Workbench()
+      let shape: Shape = [20_000, 1000]
+      var contents = CheckpointContents()
+      contents.tensors = [
+        StoredTensor(
+          name: "table", dtype: .float64, shape: shape,
+          storedByteCount: shape.byteCount(of: .float64), encoding: "raw", file: nil,
+          contents: Pattern())
+      ]
+      try contents.write(to: bench.directory.path("a.strata"), format: StrataFormat())
+      for arguments in [["explain", "a.strata"], ["diff", "a.strata", "a.strata"]] {
+        let peak = try peak(arguments + ["--quiet"], in: bench.directory.path)
+        #expect(peak < 100_000_000, "\(arguments): \(peak / 1_000_000) MB")
+      }
+    }
+
     /// A signal in the middle of a conversion: the shell's status, and nothing left behind, nor lost.
     @Test func signals() throws {
       let bench = try Workbench()
