@@ -125,7 +125,11 @@ struct ConventionSearch {
   }
 
   private static func isGRU(_ order: Convention) -> Bool {
-    if case .gateOrder(let letters) = order { Convention.kind(ofGates: letters) == .gru } else { false }
+    if case .gateOrder(let letters) = order {
+      Convention.kind(ofGates: letters) == .gru
+    } else {
+      false
+    }
   }
 
   /// The orders of well-known frameworks come first.
@@ -178,9 +182,11 @@ struct ConventionSearch {
   private var hasEmptyBias: Bool {
     for kind in [ParameterName.Kind.hiddenBias, .inputBias] {
       let biases = contents.tensors.filter { ParameterName($0.name)?.kind == kind }
-      if !biases.isEmpty, biases.allSatisfy({ bias in
-        (try? bias.read().doubles().allSatisfy { $0 == 0 }) ?? false
-      }) {
+      if !biases.isEmpty,
+        biases.allSatisfy({ bias in
+          (try? bias.read().doubles().allSatisfy { $0 == 0 }) ?? false
+        })
+      {
         return true
       }
     }

@@ -183,7 +183,8 @@ struct RecordedRun {
 
   /// A result that has one row for each sequence, or one for each step.
   func rows(_ name: String) throws(CheckpointError) -> [[Double]]? {
-    guard let tensor = tensors[part.prefix + name + suffix], let width = tensor.shape.dimensions.last,
+    guard let tensor = tensors[part.prefix + name + suffix],
+      let width = tensor.shape.dimensions.last,
       width > 0
     else { return nil }
     let values = try tensor.doubles()
@@ -254,7 +255,9 @@ private struct StepwiseComparison {
         var sides: [[[[Double]]]] = []
         var found: (divergence: Divergence, index: Int)?
         for direction in configuration.directions {
-          guard let hidden = try golden.inside("output", stack, layer, direction) else { return nil }
+          guard let hidden = try golden.inside("output", stack, layer, direction) else {
+            return nil
+          }
           sides.append(hidden)
           let place = try first(stack, layer, direction, input, hidden)
           if let place, found.map({ place.index < $0.index }) ?? true { found = place }
@@ -405,7 +408,8 @@ private struct OutputComparison {
               guard Divergence.differs(value, expected),
                 found.map({ abs(value - expected) > abs($0.computed - $0.expected) }) ?? true
               else { continue }
-              let (layer, side) = slot.quotientAndRemainder(dividingBy: configuration.directionCount)
+              let (layer, side) = slot.quotientAndRemainder(
+                dividingBy: configuration.directionCount)
               found = Divergence(
                 place: Divergence.Place(
                   module: module.name, layer: layer, direction: side == 0 ? .forward : .reverse,

@@ -42,7 +42,9 @@ struct RearrangedContents {
       }
     case nil: break
     }
-    if options.ignoresProjection { try cutProjections(stacks, isDone: source.tensors.count != contents.tensors.count) }
+    if options.ignoresProjection {
+      try cutProjections(stacks, isDone: source.tensors.count != contents.tensors.count)
+    }
     if let value = options.forgetBias { try addForgetBias(value, stacks) }
   }
 
@@ -64,8 +66,10 @@ struct RearrangedContents {
 
   // MARK: Names
 
-  /// Gives every parameter the tensor that stands under another parameter's name, in modules for which
-  /// `source` names one that is there. It is also told the number of the module's layers.
+  /// Gives every parameter the tensor that stands under another parameter's name.
+  ///
+  /// `source` names it, told the parameter and the number of the module's layers; modules for which it
+  /// names none that is there stay as they are.
   private mutating func exchange(
     _ setting: String, _ source: (ParameterName, Int) -> ParameterName?
   ) throws(CheckpointError) {

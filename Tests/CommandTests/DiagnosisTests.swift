@@ -89,7 +89,9 @@ import Testing
     let biases = try bench.read("model.h5").stateDict
     try change { name, tensor in
       let values = try tensor.floats()
-      if name.contains("bias_hh") { return Tensor(values.map { _ in Float(0) }, shape: tensor.shape) }
+      if name.contains("bias_hh") {
+        return Tensor(values.map { _ in Float(0) }, shape: tensor.shape)
+      }
       guard name.contains("bias_ih"),
         let other = biases[name.replacing("bias_ih", with: "bias_hh")]
       else { return tensor }

@@ -6,8 +6,8 @@ import numpy
 
 from networks import GATES, Network
 
-# Every way, with the kinds for which it has an effect. A network that has none of what a way speaks of
-# (two directions, several layers) leaves it out.
+# Every way, with the kinds for which it has an effect. A network that has none of what a way speaks
+# of (two directions, several layers) leaves it out.
 GATE_ORDERS = {kind: [order for order in map("".join, itertools.permutations(letters))
                       if order != letters] for kind, letters in GATES.items()}
 WAYS = {
@@ -36,7 +36,8 @@ class Case:
     """A file, its golden, and the settings that make it pass."""
 
     def __init__(self, way, kind, layers, directions, seed):
-        self.rng = numpy.random.default_rng([seed, layers, directions, len(way), *map(ord, way + kind)])
+        self.rng = numpy.random.default_rng(
+            [seed, layers, directions, len(way), *map(ord, way + kind)])
         rng = self.rng
         ways = way.split(" + ") if way else []
         size = int(rng.integers(3, 9))
@@ -127,7 +128,8 @@ class Case:
         elif way == "projection=ignored":
             network.cuts_projection = True
         elif way == "forget_bias":
-            value = float(rng.choice([1.0, 1.0, 2.0, -1.0, 0.75, round(float(rng.uniform(0.3, 3)), 2)]))
+            other = round(float(rng.uniform(0.3, 3)), 2)
+            value = float(rng.choice([1.0, 1.0, 2.0, -1.0, 0.75, other]))
             network.forget_bias = value
             way = f"forget_bias={value}"
         elif way.startswith("sigmoid="):
@@ -161,13 +163,15 @@ def applies(way, kind, layers, directions):
 
 
 class Planted:
-    """A right model, and a golden with insides into which a fault was planted at one gate of one step."""
+    """A right model, and a golden with insides into which a fault was planted at one gate of one
+    step."""
 
     def __init__(self, seed):
         rng = numpy.random.default_rng([seed, 7])
         kind = str(rng.choice(["rnn", "lstm", "gru"]))
         layers, directions = int(rng.integers(1, 4)), int(rng.integers(1, 3))
-        network = Network(kind, int(rng.integers(2, 6)), int(rng.integers(3, 7)), layers, directions)
+        sizes = int(rng.integers(2, 6)), int(rng.integers(3, 7))
+        network = Network(kind, *sizes, layers, directions)
         if kind == "lstm" and rng.random() < 0.3:
             network.projection = 2
         network.initialise(rng)
