@@ -4,9 +4,9 @@
     python tools/diagnosis/main.py STRATA [--quick] [--only WAY] [--page FILE] [--json FILE]
 
 Models wrong in one way, or in a common pair of ways: the setting that `verify` names must be the
-one that cures them, and the file converted with it must verify. Right models must pass, and the same
-with other weights must be accused of nothing. Faults planted at one gate of one step must be found
-there. --quick takes a tenth.
+one that cures them, and the file converted with it must verify. Right models must pass, and the
+same with other weights must be accused of nothing. Faults planted at one gate of one step must be
+found there. --quick takes a tenth.
 """
 
 import argparse
