@@ -107,3 +107,15 @@ install_reference_readers() {
   fi
   export STRATA_REFERENCE_PYTHON
 }
+
+# Chromium, a typeface that the pages ask for, and a Python that speaks to it; STRATA_BROWSER_PYTHON.
+install_browser() {
+  install_packages "chromium fonts-inter python3 python3-venv" "python"
+  STRATA_BROWSER_PYTHON="$PWD/.build/browser/bin/python"
+  if ! "$STRATA_BROWSER_PYTHON" -c 'import websocket' 2>/dev/null; then
+    say "Installing websocket-client into .build/browser"
+    python3 -m venv .build/browser
+    "$STRATA_BROWSER_PYTHON" -m pip install --quiet --disable-pip-version-check websocket-client
+  fi
+  export STRATA_BROWSER_PYTHON
+}

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "CIsolation.h"
 
+#include "sanitizers.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,16 +21,6 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#endif
-
-// The sanitizers reserve terabytes of addresses, and open files of their own.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define IS_SANITIZED 1
-#endif
-#endif
-#if !defined(IS_SANITIZED)
-#define IS_SANITIZED 0
 #endif
 
 const char *strata_isolation_input_path(void) {
@@ -166,15 +158,16 @@ bool strata_isolation_is_helper(void) {
 
 int strata_isolation_confine(uint64_t memory) {
   bool is_limited = limit(RLIMIT_CORE, 0) && limit(RLIMIT_FSIZE, 0);
-  if (!IS_SANITIZED) is_limited = is_limited && limit(RLIMIT_AS, memory);
+  // The sanitizers reserve terabytes of addresses, and open files of their own.
+  if (!NEEDS_ROOM) is_limited = is_limited && limit(RLIMIT_AS, memory);
 #if defined(__linux__)
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return -1;
 #endif
   int files = restrict_files();
   if (files < 0 || !is_limited) return -1;
   // No further descriptor: where there is no Landlock, this still stops every open.
-  if (!IS_SANITIZED && !limit(RLIMIT_NOFILE, 0)) return -1;
-  int system_calls = IS_SANITIZED ? 0 : restrict_calls();
+  if (!NEEDS_ROOM && !limit(RLIMIT_NOFILE, 0)) return -1;
+  int system_calls = NEEDS_ROOM ? 0 : restrict_calls();
   return system_calls < 0 ? -1 : files | system_calls;
 }
 

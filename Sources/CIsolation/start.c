@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "CIsolation.h"
 
+#include "sanitizers.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -42,7 +44,10 @@ static int spawn(const char *executable, const char *argument, int input, int en
     posix_spawn_file_actions_destroy(&actions);
     return status;
   }
-  for (int stream = 0; !status && stream < 3; stream++)
+  // What a sanitizer reports goes where this process reports.
+  const int silent = IS_SANITIZED ? 2 : 3;
+  if (silent == 2) status = posix_spawn_file_actions_adddup2(&actions, 2, 2);
+  for (int stream = 0; !status && stream < silent; stream++)
     status = posix_spawn_file_actions_addopen(
         &actions, stream, "/dev/null", stream ? O_WRONLY : O_RDONLY, 0);
   if (!status) status = posix_spawn_file_actions_adddup2(&actions, input, STRATA_ISOLATION_INPUT);
@@ -94,8 +99,8 @@ int strata_isolation_start(
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) return errno;
   for (int i = 0; i < 2; i++) fcntl(ends[i], F_SETFD, FD_CLOEXEC);
 #endif
-  // Room for a whole answer, so that the helper works on the next one while this one is taken; a system
-  // that gives less makes it slower only.
+  // Room for a whole answer, so that the helper works on the next one while this one is taken; a
+  // system that gives less makes it slower only.
   const int room = 1 << 20;
   setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 #if defined(SO_NOSIGPIPE)

@@ -45,6 +45,13 @@ INLINE VECTOR VECTOR_NAME(sigmoid)(VECTOR x) {
   return fma_(-whole, q, whole);
 }
 
+// clip(slope x + 1/2, 0, 1), but NaN for NaN.
+INLINE VECTOR VECTOR_NAME(hard_sigmoid)(VECTOR x, float slope) {
+  VECTOR y = fma_((VECTOR)(slope), x, (VECTOR)(0.5f));
+  y = y < 0.0f ? (VECTOR)(0.0f) : y;
+  return y > 1.0f ? (VECTOR)(1.0f) : y;
+}
+
 // With e = e^-2|x| and q = e / (1 + e) it is 1 - 2 q for positive x.
 INLINE VECTOR VECTOR_NAME(tanh)(VECTOR x) {
   VECTOR magnitude = __builtin_elementwise_abs(x);

@@ -3,10 +3,21 @@
 // have to.
 //
 // To be read in this order: activations.h, curves of one vector; panel.h, the sums and the gates of
-// one panel; layers.h, steps and lanes through a layer; linear.h, matrices; chain.h, whole models
-// step by step. The first two are compiled for panels of 16 and of 8.
+// one panel; reset.h, those of a GRU whose reset gate comes before the product; layers.h, steps and
+// lanes through a layer; linear.h, matrices; chain.h, whole models step by step. The first three
+// are compiled for panels of 16 and of 8.
 
+// All of a kernel becomes one function. With a sanitizer's checks the compiler would need minutes
+// and gigabytes for that.
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer) || __has_feature(address_sanitizer) || \
+    __has_feature(thread_sanitizer)
+#define INLINE static inline
+#endif
+#endif
+#if !defined(INLINE)
 #define INLINE static inline __attribute__((always_inline))
+#endif
 #if STRATA_HAS_FMA
 #define fma_ __builtin_elementwise_fma
 #define FMA_8 __builtin_elementwise_fma
@@ -48,6 +59,7 @@
 VECTORS
 #include "activations.h"
 #include "panel.h"
+#include "reset.h"
 #undef VECTOR
 #undef INTEGERS
 #undef BITS
@@ -62,6 +74,7 @@ VECTORS
 VECTORS
 #include "activations.h"
 #include "panel.h"
+#include "reset.h"
 #include "layers.h"
 #include "linear.h"
 #include "chain.h"

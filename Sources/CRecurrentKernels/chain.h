@@ -28,13 +28,17 @@ static void STRATA_NAME(run_chain)(strata_stage *stages, size_t count,
       rows.is_first = state->is_zero && layer->has_finite_state_weights && step == 0;
       rows.input[0] = x;
       rows.hidden[0] = state->hidden;
+      rows.reset[0] = state->reset;
       rows.cell[0] = state->cell;
-      // A single panel reads all of h before it writes: that may be in place.
-      const bool in_place = !layer->projection && layer->hidden_size <= STRATA_PANEL;
+      // A single panel reads all of h before it writes: that may be in place, but for a GRU that
+      // keeps z there.
+      const bool in_place = !layer->projection && layer->hidden_size <= STRATA_PANEL &&
+                            layer->cell != STRATA_GRU_RESET_BEFORE;
       rows.next[0] = in_place             ? state->hidden
                      : layer->projection ? state->unprojected
                                          : state->next;
       rows.cells[0] = rows.gates[0] = NULL;
+      STRATA_NAME(prepare)(BOTH, layer, 0, layer->hidden_size, &rows);
       STRATA_NAME(step)(BOTH, layer, 0, layer->hidden_size, &rows);
       if (layer->projection)
         STRATA_NAME(project)(layer, &rows, state->next, state->hidden_stride, &lane);

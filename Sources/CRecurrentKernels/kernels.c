@@ -22,11 +22,13 @@ typedef enum kernel {
   RNN_RELU = STRATA_RNN_RELU,
   LSTM = STRATA_LSTM,
   GRU = STRATA_GRU,
+  GRU_RESET_BEFORE = STRATA_GRU_RESET_BEFORE,
   LINEAR,
 } kernel;
 
-#define GATES(kind) ((kind) == LSTM ? 4 : (kind) == GRU ? 3 : 1)
-#define ACCUMULATORS(kind) ((kind) == LSTM || (kind) == GRU ? 4 : 1)
+#define IS_GRU(kind) ((kind) == GRU || (kind) == GRU_RESET_BEFORE)
+#define GATES(kind) ((kind) == LSTM ? 4 : IS_GRU(kind) ? 3 : 1)
+#define ACCUMULATORS(kind) ((kind) == LSTM || IS_GRU(kind) ? 4 : 1)
 // Floats of weights for each unit.
 #define UNIT_SIZE(kind, layer) \
   (ACCUMULATORS(kind) + GATES(kind) * ((layer)->input_size + (layer)->state_size))
@@ -44,6 +46,7 @@ typedef struct rows {
   const float *input[STRATA_ROWS];
   float *terms[STRATA_ROWS];
   const float *hidden[STRATA_ROWS];
+  float *reset[STRATA_ROWS];
   float *cell[STRATA_ROWS];
   float *next[STRATA_ROWS];
   float *cells[STRATA_ROWS];

@@ -43,11 +43,11 @@ INLINE void STRATA_NAME(panels)(const kernel kind, const bool single, const part
 }
 
 // One function for each kind, part and number of rows; one row has another for weights that come
-// from afar.
+// from afar, and none for hard sigmoids: it takes the one of many rows, which gives the same bits.
 #define STEP(kind)                                                                            \
   static void STRATA_NAME(step_##kind)(part part, const strata_layer *layer, size_t first,    \
                                        size_t end, const rows *rows) {                        \
-    if (rows->count > 1) {                                                                    \
+    if (rows->count > 1 || layer->hard_slope != 0) {                                          \
       if (part == BOTH)                                                                       \
         STRATA_NAME(panels)(kind, false, BOTH, 0, layer, first, end, rows);                   \
       else if (part == INPUT)                                                                 \
@@ -74,11 +74,55 @@ STEP(LSTM)
 STEP(GRU)
 #undef STEP
 
+// One of the two passes of a GRU whose reset gate comes before the product.
+INLINE void STRATA_NAME(pass)(const bool of_n, const part part, const strata_layer *layer,
+                              size_t first, size_t end, const rows *rows) {
+  _Alignas(64) float memory[STRATA_ROWS * 4 * STRATA_PANEL];
+#define PANEL(width)                                                                   \
+  do {                                                                                 \
+    STRATA_NAME(vector_##width) *sums = (STRATA_NAME(vector_##width) *)memory;         \
+    if (of_n)                                                                          \
+      STRATA_NAME(new_panel_##width)(part, layer, unit, rows, sums);                   \
+    else                                                                               \
+      STRATA_NAME(reset_panel_##width)(part, layer, unit, rows, sums);                 \
+  } while (0)
+  const size_t panels = (end - first + STRATA_PANEL - 1) / STRATA_PANEL;
+  for (size_t panel = 0; panel < panels; panel++) {
+    const size_t unit =
+        first + (rows->is_backwards ? panels - 1 - panel : panel) * STRATA_PANEL;
+    if (end - unit > STRATA_HALF_PANEL)
+      PANEL(16);
+    else
+      PANEL(8);
+  }
+#undef PANEL
+}
+
+#define PASS(name, of_n)                                                                 \
+  static void STRATA_NAME(name)(part part, const strata_layer *layer, size_t first,      \
+                                size_t end, const rows *rows) {                          \
+    if (part == BOTH)                                                                    \
+      STRATA_NAME(pass)(of_n, BOTH, layer, first, end, rows);                            \
+    else                                                                                 \
+      STRATA_NAME(pass)(of_n, STATE, layer, first, end, rows);                           \
+  }
+PASS(pass_reset, false)
+PASS(pass_new, true)
+#undef PASS
+
 static void STRATA_NAME(step_LINEAR)(const strata_layer *layer, const rows *rows) {
   if (rows->count > 1)
     STRATA_NAME(panels)(LINEAR, false, BOTH, 0, layer, 0, layer->hidden_size, rows);
   else
     STRATA_NAME(panels)(LINEAR, true, BOTH, 0, layer, 0, layer->hidden_size, rows);
+}
+
+// What comes before a step, where anything does; threads that share the units wait behind it.
+INLINE bool STRATA_NAME(prepare)(part part, const strata_layer *layer, size_t first, size_t end,
+                                 const rows *rows) {
+  if (layer->cell != STRATA_GRU_RESET_BEFORE) return false;
+  STRATA_NAME(pass_reset)(part, layer, first, end, rows);
+  return true;
 }
 
 INLINE void STRATA_NAME(step)(part part, const strata_layer *layer, size_t first, size_t end,
@@ -88,6 +132,9 @@ INLINE void STRATA_NAME(step)(part part, const strata_layer *layer, size_t first
     case STRATA_RNN_RELU: return STRATA_NAME(step_RNN_RELU)(part, layer, first, end, rows);
     case STRATA_LSTM: return STRATA_NAME(step_LSTM)(part, layer, first, end, rows);
     case STRATA_GRU: return STRATA_NAME(step_GRU)(part, layer, first, end, rows);
+    case STRATA_GRU_RESET_BEFORE:
+      return part == INPUT ? STRATA_NAME(step_GRU)(INPUT, layer, first, end, rows)
+                           : STRATA_NAME(pass_new)(part, layer, first, end, rows);
   }
 }
 
@@ -149,13 +196,17 @@ static void STRATA_NAME(run_group)(const strata_layer *layer, const strata_state
       rows.input[i] = PLACE(run->input, step, lane);
       rows.terms[i] = run->terms + (step % ahead * count + i) * terms_size;
       rows.hidden[i] = whole_hidden + lane * state->hidden_stride;
-      rows.cell[i] = state->cell + lane * state->cell_stride;
+      if (state->reset) rows.reset[i] = state->reset + lane * state->hidden_stride;
+      rows.cell[i] = state->cell ? state->cell + lane * state->cell_stride : NULL;
       rows.next[i] = layer->projection ? state->unprojected + lane * state->cell_stride
                                        : whole_next + lane * state->hidden_stride;
       rows.cells[i] = run->cells.base ? PLACE(run->cells, step, lane) : NULL;
       rows.gates[i] = run->gates.base ? PLACE(run->gates, step, lane) : NULL;
     }
-    STRATA_NAME(step)(apart ? STATE : BOTH, layer, first, end, &rows);
+    const part part = apart ? STATE : BOTH;
+    if (STRATA_NAME(prepare)(part, layer, first, end, &rows) && run->wait)
+      run->wait(run->context);
+    STRATA_NAME(step)(part, layer, first, end, &rows);
     if (layer->projection)
       STRATA_NAME(project)(layer, &rows, whole_next, state->hidden_stride, lanes);
     if (run->wait) run->wait(run->context);

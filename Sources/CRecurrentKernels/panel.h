@@ -122,9 +122,16 @@ INLINE void VECTOR_NAME(store_units)(float *target, VECTOR values, size_t unit, 
     memcpy(target + unit, &values, (size - unit) * sizeof(float));
 }
 
-// What follows the sums of `units` from `unit` on: the gates, c and h of one row.
-INLINE void VECTOR_NAME(finish)(const kernel kind, const int panels, const VECTOR *sums,
-                                size_t unit, size_t units, const rows *rows, size_t row) {
+// The sigmoid of gates.
+INLINE VECTOR VECTOR_NAME(gate)(const bool hard, const strata_layer *layer, VECTOR x) {
+  return hard ? VECTOR_NAME(hard_sigmoid)(x, layer->hard_slope) : VECTOR_NAME(sigmoid)(x);
+}
+
+// What follows the sums of units from `unit` on: the gates, c and h of one row.
+INLINE void VECTOR_NAME(finish)(const kernel kind, const bool hard, const int panels,
+                                const VECTOR *sums, size_t unit, const strata_layer *layer,
+                                const rows *rows, size_t row) {
+  const size_t units = layer->hidden_size;
   float *next = rows->next[row];
   if (kind == LINEAR) {
     for (int panel = 0; panel < panels; panel++)
@@ -138,17 +145,17 @@ INLINE void VECTOR_NAME(finish)(const kernel kind, const int panels, const VECTO
       VECTOR values[4];
       if (kind == LSTM) {
         float *cell = rows->cell[row] + unit;
-        VECTOR i = values[0] = VECTOR_NAME(sigmoid)(sums[0]);
-        VECTOR f = values[1] = VECTOR_NAME(sigmoid)(sums[1]);
+        VECTOR i = values[0] = VECTOR_NAME(gate)(hard, layer, sums[0]);
+        VECTOR f = values[1] = VECTOR_NAME(gate)(hard, layer, sums[1]);
         VECTOR g = values[2] = VECTOR_NAME(tanh)(sums[2]);
-        VECTOR o = values[3] = VECTOR_NAME(sigmoid)(sums[3]);
+        VECTOR o = values[3] = VECTOR_NAME(gate)(hard, layer, sums[3]);
         VECTOR c = fma_(f, load(cell), i * g);
         store(cell, c);
         store(next + unit, o * VECTOR_NAME(tanh)(c));
         if (rows->cells[row]) VECTOR_NAME(store_units)(rows->cells[row], c, unit, units);
       } else {
-        VECTOR r = values[0] = VECTOR_NAME(sigmoid)(sums[1]);
-        VECTOR z = values[1] = VECTOR_NAME(sigmoid)(sums[2]);
+        VECTOR r = values[0] = VECTOR_NAME(gate)(hard, layer, sums[1]);
+        VECTOR z = values[1] = VECTOR_NAME(gate)(hard, layer, sums[2]);
         VECTOR n = values[2] = VECTOR_NAME(tanh)(fma_(r, sums[3], sums[0]));
         store(next + unit, fma_(z, load(rows->hidden[row] + unit) - n, n));
       }
@@ -156,6 +163,21 @@ INLINE void VECTOR_NAME(finish)(const kernel kind, const int panels, const VECTO
         for (int gate = 0; gate < GATES(kind); gate++)
           VECTOR_NAME(store_units)(rows->gates[row] + gate * units, values[gate], unit, units);
     }
+  }
+}
+
+// The same for all rows.
+INLINE void VECTOR_NAME(finish_rows)(const kernel kind, const bool hard, const int panels,
+                                     size_t count, size_t unit, const strata_layer *layer,
+                                     const rows *rows, VECTOR *sums) {
+  const int gates = GATES(kind), accumulators = ACCUMULATORS(kind);
+  const int shift = accumulators - gates;
+  for (size_t row = 0; row < count; row++) {
+    // Products with zeros add +0: that -0 becomes +0 is all they do.
+#pragma clang loop unroll(full)
+    for (int i = 0; rows->is_first && kind != LINEAR && i < gates * panels; i++)
+      sums[row * 4 + shift + ACCUMULATOR(i)] += 0.0f;
+    VECTOR_NAME(finish)(kind, hard, panels, sums + row * 4, unit, layer, rows, row);
   }
 }
 
@@ -194,19 +216,18 @@ INLINE void VECTOR_NAME(panel)(const kernel kind, const int panels, const bool s
       VECTOR_NAME(add_rows)(count, columns, gates, panel_size, state_weights, rows->hidden,
                             layer->state_size, false, sums + shift);
   }
-  for (size_t row = 0; row < count; row++) {
-    if (part == INPUT) {
+  if (part == INPUT) {
+    for (size_t row = 0; row < count; row++)
 #pragma clang loop unroll(full)
       for (int i = 0; i < accumulators * panels; i++)
         store(rows->terms[row] + unit * accumulators + i * WIDTH, sums[row * 4 + i]);
-    } else {
-      // Products with zeros add +0: that -0 becomes +0 is all they do.
-#pragma clang loop unroll(full)
-      for (int i = 0; rows->is_first && kind != LINEAR && i < columns; i++)
-        sums[row * 4 + shift + ACCUMULATOR(i)] += 0.0f;
-      VECTOR_NAME(finish)(kind, panels, sums + row * 4, unit, layer->hidden_size, rows, row);
-    }
+    return;
   }
+  // A branch for each row would be felt; one row of hard sigmoids comes here as many do (layers.h).
+  if (!single && GATES(kind) > 1 && layer->hard_slope != 0)
+    VECTOR_NAME(finish_rows)(kind, true, panels, count, unit, layer, rows, sums);
+  else
+    VECTOR_NAME(finish_rows)(kind, false, panels, count, unit, layer, rows, sums);
 }
 
 #undef COLUMN

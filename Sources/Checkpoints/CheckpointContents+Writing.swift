@@ -29,7 +29,7 @@ extension CheckpointContents {
   }
 
   /// Checks that a target is none of the files that are read.
-  static func check(_ path: String, isNoneOf sources: [String]) throws(CheckpointError) {
+  package static func check(_ path: String, isNoneOf sources: [String]) throws(CheckpointError) {
     guard let target = FileDescriptor.status(of: path)?.identity else { return }
     for source in sources where FileDescriptor.status(of: source)?.identity == target {
       throw CheckpointError(.sameFile, file: path, "the target is the same file as \(source)")

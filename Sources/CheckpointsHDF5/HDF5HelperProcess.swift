@@ -15,7 +15,7 @@ final class HDF5HelperProcess: Sendable {
   /// is how long an answer may take.
   /// - Throws: `isolationUnavailable`; `hdf5ReaderCrashed` and `hdf5ReaderLimit`; what the helper finds
   ///   wrong with the file.
-  init(
+  convenience init(
     reading source: ByteSource, executable: String?, patience: Duration? = nil
   ) throws(CheckpointError) {
     guard executable != nil || HDF5Helper.isOffered else {
@@ -27,9 +27,16 @@ final class HDF5HelperProcess: Sendable {
     // A helper is ended by its own limit of processor time. A clock on the wall runs also while a disk
     // is slow or a machine busy, so it is for a helper that does not even run.
     let seconds = HDF5Exchange.seconds(forFileOf: source.count)
-    var connection = try HDF5Connection(
-      reading: source, executable: executable,
-      patience: patience ?? .seconds(60 + 4 * seconds))
+    try self.init(
+      HDF5Connection(
+        reading: source, executable: executable,
+        patience: patience ?? .seconds(60 + 4 * seconds)),
+      reading: source)
+  }
+
+  /// Takes over the line to a helper that parses the file.
+  init(_ connection: HDF5Connection, reading source: ByteSource) throws(CheckpointError) {
+    var connection = connection
     do {
       directory = try connection.directory(
         largest: 2 * HDF5GlobalHeap.budget(forFileOf: source.count))

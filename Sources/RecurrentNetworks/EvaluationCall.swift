@@ -97,8 +97,24 @@ struct EvaluationCall {
         }
         return tensor
       }
-      states.hidden.append(try find("h_0", stack.configuration.stateSize))
-      states.cell.append(try find("c_0", stack.configuration.hiddenSize))
+      let first = try find("h_0", stack.configuration.stateSize)
+      let second = try find("c_0", stack.configuration.hiddenSize)
+      switch stack.configuration.givenState {
+      case .given:
+        states.hidden.append(first)
+        states.cell.append(second)
+      case .swapped:
+        guard first?.shape == second?.shape else {
+          throw CheckpointError(
+            .goldenMismatch, tensor: prefix + "h_0",
+            "h_0 and c_0 cannot be each other: both have to be there, of one shape")
+        }
+        states.hidden.append(second)
+        states.cell.append(first)
+      case .zero:
+        states.hidden.append(nil)
+        states.cell.append(nil)
+      }
     }
     return states
   }

@@ -46,7 +46,6 @@ public struct ModelBlueprint: Sendable {
   /// The parameters that were put together from others.
   public var folded: [FoldedParameter] { mapping.folded }
 
-  let convention: Convention
   private let tensors: [String: StoredTensor]
   private let file: String?
 
@@ -69,16 +68,14 @@ public struct ModelBlueprint: Sendable {
   ///   - module: The path of the modules that make the model, for a checkpoint that holds more; nil
   ///     for all of it, and then no tensor may be left over.
   ///   - options: What the user says about the model.
-  ///   - convention: How the file lays out its gates.
   ///   - file: The file's path, for errors.
   /// - Throws: `shapeMismatch`, `parameterMissing`, `parameterUnexpected`, `ambiguousModel`,
   ///   `modelInvalid`, `dtypeUnsupported`.
   public init(
     _ contents: CheckpointContents, module: String? = nil, options: ModelOptions = ModelOptions(),
-    convention: Convention = .pytorch, file: String? = nil
+    file: String? = nil
   ) throws(CheckpointError) {
-    let mapping = try ParameterMapping(
-      of: contents, options: options, convention: convention, file: file)
+    let mapping = try ParameterMapping(of: contents, options: options, file: file)
     try self.init(mapping, module.map { .module($0) } ?? .whole, file: file)
   }
 
@@ -88,7 +85,6 @@ public struct ModelBlueprint: Sendable {
   ) throws(CheckpointError) {
     try mapping.requireComplete()
     let contents = mapping.contents
-    self.convention = mapping.convention
     self.file = file
     self.contents = contents
     self.mapping = mapping

@@ -7,7 +7,9 @@ public import Checkpoints
 /// {"modules":[{"inputs":["@input"],"name":"rnn","options":{…},"type":"lstm"},
 ///             {"inputs":["rnn"],"name":"fc","options":{…},"type":"linear"}],"version":1}
 /// ```
-/// Options have PyTorch's names. `@input` stands for the model's input.
+/// Options have PyTorch's names. Two that PyTorch does not have stand only where they are not the default:
+/// `gru_reset`, `before` for a GRU whose reset gate comes before the product, and `sigmoid`, `hard_keras2` or
+/// `hard_torch` for the gates' sigmoid. `@input` stands for the model's input.
 public struct ModelDescription: Hashable, Sendable {
   /// The version that this library writes, and the highest that it reads.
   public static let currentVersion = 1
@@ -150,7 +152,10 @@ extension ModelDescription.Module: Codable {
     case isBidirectional = "bidirectional"
     case bias
     case nonlinearity
+    case gruReset = "gru_reset"
+    case sigmoid
     case isBatchFirst = "batch_first"
+    case givenState = "state"
     case dropout
     case inFeatures = "in_features"
     case outFeatures = "out_features"
@@ -180,6 +185,16 @@ extension ModelDescription.Module: Codable {
         configuration.nonlinearity = try options.decode(
           RecurrentConfiguration.Nonlinearity.self, forKey: .nonlinearity)
       }
+      if recurrent == .gru {
+        configuration.gruReset =
+          try options.decodeIfPresent(RecurrentConfiguration.GRUReset.self, forKey: .gruReset)
+          ?? .after
+      }
+      if recurrent != .rnn {
+        configuration.sigmoid =
+          try options.decodeIfPresent(RecurrentConfiguration.Sigmoid.self, forKey: .sigmoid)
+          ?? .logistic
+      }
       if !isCell {
         configuration.layerCount = try options.decode(Int.self, forKey: .layerCount)
         configuration.projectionSize = try options.decode(Int.self, forKey: .projectionSize)
@@ -187,6 +202,9 @@ extension ModelDescription.Module: Codable {
         configuration.isBatchFirst = try options.decode(Bool.self, forKey: .isBatchFirst)
         configuration.dropout = try options.decode(Double.self, forKey: .dropout)
       }
+      configuration.givenState =
+        try options.decodeIfPresent(RecurrentConfiguration.GivenState.self, forKey: .givenState)
+        ?? .given
       kind = .recurrent(configuration)
     } else if type == "embedding" {
       let options = try values.nestedContainer(keyedBy: Option.self, forKey: .options)
@@ -230,12 +248,22 @@ extension ModelDescription.Module: Codable {
       if configuration.kind == .rnn {
         try options.encode(configuration.nonlinearity, forKey: .nonlinearity)
       }
+      // What PyTorch does not have is told only where it deviates.
+      if configuration.kind == .gru, configuration.gruReset != .after {
+        try options.encode(configuration.gruReset, forKey: .gruReset)
+      }
+      if configuration.kind != .rnn, configuration.sigmoid != .logistic {
+        try options.encode(configuration.sigmoid, forKey: .sigmoid)
+      }
       if !configuration.isCell {
         try options.encode(configuration.layerCount, forKey: .layerCount)
         try options.encode(configuration.projectionSize, forKey: .projectionSize)
         try options.encode(configuration.isBidirectional, forKey: .isBidirectional)
         try options.encode(configuration.isBatchFirst, forKey: .isBatchFirst)
         try options.encode(configuration.dropout, forKey: .dropout)
+      }
+      if configuration.givenState != .given {
+        try options.encode(configuration.givenState, forKey: .givenState)
       }
     case .head(let head):
       try values.encode("linear", forKey: .type)
@@ -252,5 +280,8 @@ extension ModelDescription.Module: Codable {
 }
 
 extension RecurrentConfiguration.Nonlinearity: Codable {}
+extension RecurrentConfiguration.GivenState: Codable {}
+extension RecurrentConfiguration.GRUReset: Codable {}
+extension RecurrentConfiguration.Sigmoid: Codable {}
 extension HeadConfiguration.Activation: Codable {}
 extension HeadConfiguration.Input: Codable {}

@@ -60,7 +60,6 @@ struct PackedWeights: Sendable {
     let hidden = configuration.hiddenSize
     let input = configuration.inputSize(ofLayer: layer)
     let state = configuration.stateSize
-    let places = blueprint.convention.places(of: kind)
     let accumulators = kind == .gru ? 4 : gates
     // Floats for each unit.
     let floats = accumulators + (input + state) * gates
@@ -79,7 +78,7 @@ struct PackedWeights: Sendable {
         let panel = Panel(of: unit, in: hidden)
         let start = panel.start * floats + unit - panel.start
         for (column, gate) in inputGates.enumerated() {
-          let row = places[gate] * hidden + unit
+          let row = gate * hidden + unit
           let first = inputBias?[row] ?? 0
           let second = hiddenBias?[row] ?? 0
           if kind == .gru, gate == 2 {
@@ -98,7 +97,7 @@ struct PackedWeights: Sendable {
           let panel = Panel(of: unit, in: hidden)
           let start = panel.start * floats + unit - panel.start + offset * panel.width
           for (place, gate) in gateOrder.enumerated() {
-            let row = (places[gate] * hidden + unit) * columns
+            let row = (gate * hidden + unit) * columns
             for column in 0..<columns {
               packed[start + (column * gates + place) * panel.width] = weight[row + column]
             }

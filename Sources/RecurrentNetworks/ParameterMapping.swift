@@ -56,10 +56,9 @@ public struct ParameterMapping: Sendable {
   /// For an unexpected name the one of its module's parameters that is spelled most like it, where one
   /// is.
   public private(set) var nearest: [String: String] = [:]
-  /// The checkpoint, with what was folded in place of what it was folded from.
+  /// The checkpoint, with what was folded in place of what it was folded from, and its weights in PyTorch's
+  /// layout.
   public let contents: CheckpointContents
-  /// How the file lays out its gates.
-  public let convention: Convention
 
   /// Modules whose weights have shapes that no network has.
   private(set) var impossible: [CheckpointError] = []
@@ -75,31 +74,32 @@ public struct ParameterMapping: Sendable {
   /// - Parameters:
   ///   - contents: The tensors, with what the file tells about their modules.
   ///   - options: What the user says about the model.
-  ///   - convention: How the file lays out its gates.
   ///   - file: The file's path, for errors.
   /// - Throws: `ambiguousModel` when more than one layer could be the head, `parameterMissing` when
   ///   `options.head` names none, `metadataInvalid`, `modelInvalid` when the file's description
   ///   contradicts the tensors. Faults of parameters are not thrown but listed.
   public init(
-    of contents: CheckpointContents, options: ModelOptions = ModelOptions(),
-    convention: Convention = .pytorch, file: String? = nil
+    of contents: CheckpointContents, options: ModelOptions = ModelOptions(), file: String? = nil
   ) throws(CheckpointError) {
-    try self.init(
-      of: contents, options: options, convention: convention, file: file, isTrial: false)
+    try self.init(of: contents, options: options, file: file, isTrial: false)
   }
 
   /// - Parameter isTrial: Whether nobody will read the error.
   private init(
-    of contents: CheckpointContents, options: ModelOptions, convention: Convention, file: String?,
-    isTrial: Bool
+    of contents: CheckpointContents, options: ModelOptions, file: String?, isTrial: Bool
   ) throws(CheckpointError) {
     self.isTrial = isTrial
-    self.convention = convention
     self.file = file
     let parts = FoldedContents(contents)
+    let plain: CheckpointContents
     switch options.fold {
-    case .auto: (folded, self.contents) = (parts.folded, parts.contents)
-    case .none: (unfolded, self.contents) = (parts.folded, contents)
+    case .auto: (folded, plain) = (parts.folded, parts.contents)
+    case .none: (unfolded, plain) = (parts.folded, contents)
+    }
+    do {
+      self.contents = try RearrangedContents(plain, options).contents
+    } catch {
+      throw error.located(file: file)
     }
     let contents = self.contents
     do {
@@ -155,19 +155,13 @@ public struct ParameterMapping: Sendable {
   private mutating func mapStacks(
     _ contents: CheckpointContents, _ facts: ModuleFacts, _ options: ModelOptions
   ) throws(CheckpointError) -> [ModelDescription.Module] {
-    var groups: [String: StackTensors] = [:]
-    var paths: [String] = []
     // A module with a parameter in pieces that are not to be folded is none.
     let apart = Set(unfolded.compactMap { ParameterName($0.name)?.module })
-    for tensor in contents.tensors {
-      guard let name = ParameterName(tensor.name), !apart.contains(name.module) else { continue }
-      if groups[name.module] == nil { paths.append(name.module) }
-      groups[name.module, default: StackTensors(module: name.module)].append(name, tensor.shape)
-    }
+    let groups = StackTensors.groups(of: contents).filter { !apart.contains($0.module) }
 
     var stacks: [ModelDescription.Module] = []
-    for path in paths {
-      guard let group = groups[path] else { continue }
+    for group in groups {
+      let path = group.module
       guard var configuration = group.inferredConfiguration() else {
         let absent = group.essentialsMissing()
         missing += absent
@@ -183,8 +177,9 @@ public struct ParameterMapping: Sendable {
           name: path, inputs: [ModelDescription.modelInput], kind: .recurrent(configuration)))
     }
 
+    let known = Dictionary(uniqueKeysWithValues: groups.map { ($0.module, $0) })
     for tensor in contents.tensors where ParameterName(tensor.name) == nil {
-      if Self.module(holding: tensor.name, among: groups) != nil { unexpected.append(tensor.name) }
+      if Self.module(holding: tensor.name, among: known) != nil { unexpected.append(tensor.name) }
     }
     if let chain = options.chain { return try Self.chained(stacks, inOrder: chain) }
     if options.cells == nil {
@@ -217,6 +212,20 @@ public struct ParameterMapping: Sendable {
       configuration.nonlinearity = told ?? .tanh
       if told == nil { assume("nonlinearity", "tanh") }
     }
+    // Hardly a model has these two: that PyTorch's are meant is no assumption worth a line.
+    if configuration.kind == .gru {
+      var told = options.gruReset ?? described?.gruReset
+      if told == nil { told = try facts.option("gru_reset", of: path) }
+      configuration.gruReset = told ?? .after
+    }
+    if configuration.kind != .rnn {
+      var told = options.sigmoid ?? described?.sigmoid
+      if told == nil { told = try facts.option("sigmoid", of: path) }
+      configuration.sigmoid = told ?? .logistic
+    }
+    var givenState = options.state ?? described?.givenState
+    if givenState == nil { givenState = try facts.option("state", of: path) }
+    configuration.givenState = givenState ?? .given
     if !configuration.isCell {
       var batchFirst = options.batchFirst ?? described?.isBatchFirst
       if batchFirst == nil { batchFirst = try facts.flag("batch_first", of: path) }
@@ -228,6 +237,10 @@ public struct ParameterMapping: Sendable {
     }
     guard var described else { return }
     described.nonlinearity = configuration.nonlinearity
+    described.givenState = configuration.givenState
+    if options.forgetBias != nil { described.hasBias = configuration.hasBias }
+    described.gruReset = configuration.gruReset
+    described.sigmoid = configuration.sigmoid
     described.isBatchFirst = configuration.isBatchFirst
     described.dropout = configuration.dropout
     guard described == configuration else {
@@ -362,7 +375,7 @@ public struct ParameterMapping: Sendable {
       let hasCells = stacks.contains { $0.recurrent?.isCell == true }
       throw doubts.error(decidedBy: options, hasCells: hasCells) { options in
         let trial = try? ParameterMapping(
-          of: contents, options: options, convention: .pytorch, file: nil, isTrial: true)
+          of: contents, options: options, file: nil, isTrial: true)
         return trial != nil
       }
     }
@@ -421,7 +434,7 @@ public struct ParameterMapping: Sendable {
 
 extension ModelDescription.Module {
   /// The configuration, if the module is a recurrent stack.
-  var recurrent: RecurrentConfiguration? {
+  package var recurrent: RecurrentConfiguration? {
     if case .recurrent(let configuration) = kind { configuration } else { nil }
   }
 

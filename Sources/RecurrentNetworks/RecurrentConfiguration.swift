@@ -29,6 +29,40 @@ public struct RecurrentConfiguration: Hashable, Sendable {
     case relu
   }
 
+  /// Where the reset gate r of a GRU stands.
+  public enum GRUReset: String, Sendable, CaseIterable {
+    /// Behind the product: n = tanh(W_in x + b_in + r ∘ (W_hn h + b_hn)).
+    ///
+    /// So in PyTorch and cuDNN; Keras's `reset_after=True`, ONNX's `linear_before_reset=1`.
+    case after
+    /// Before the product: n = tanh(W_in x + b_in + W_hn (r ∘ h) + b_hn).
+    ///
+    /// So in the paper that introduced the GRU ([Cho et al. 2014](https://arxiv.org/abs/1406.1078v3),
+    /// equation 8); Keras's `reset_after=False`, ONNX's default, `linear_before_reset=0`.
+    case before
+  }
+
+  /// The sigmoid σ of an LSTM's gates i f o and of a GRU's r z.
+  public enum Sigmoid: String, Sendable, CaseIterable {
+    /// 1 / (1 + e^−x).
+    case logistic
+    /// clip(0.2 x + 0.5, 0, 1), the `hard_sigmoid` of Keras up to version 2, where it was the default of
+    /// `recurrent_activation` for long; ONNX's `HardSigmoid` with its default `alpha` and `beta`.
+    case hardKeras2 = "hard_keras2"
+    /// clip(x / 6 + 0.5, 0, 1), PyTorch's `nn.Hardsigmoid`; Keras's `hard_sigmoid` from version 3 on.
+    case hardTorch = "hard_torch"
+  }
+
+  /// What initial states are that are given by name, `h_0` and `c_0`.
+  public enum GivenState: String, Sendable, CaseIterable {
+    /// What their names say.
+    case given
+    /// Each is the other one; LSTM only.
+    case swapped
+    /// Without meaning: every run begins with zeros.
+    case zero
+  }
+
   /// The kind of cell.
   public var kind: Kind
   /// Features of the input, I.
@@ -49,8 +83,16 @@ public struct RecurrentConfiguration: Hashable, Sendable {
   public var hasBias = true
   /// The activation of an RNN; without meaning for other kinds.
   public var nonlinearity = Nonlinearity.tanh
+  /// Where a GRU's reset gate stands; without meaning for other kinds.
+  public var gruReset = GRUReset.after
+  /// The sigmoid of the gates; without meaning for an RNN.
+  public var sigmoid = Sigmoid.logistic
   /// Whether inputs and outputs are [batch, steps, features] instead of [steps, batch, features].
   public var isBatchFirst = false
+  /// What initial states are that are given by name.
+  ///
+  /// States that are set in a `Session` are what they are called.
+  public var givenState = GivenState.given
   /// The dropout between layers in training.
   ///
   /// Inference does not drop anything.
@@ -120,13 +162,16 @@ public struct RecurrentConfiguration: Hashable, Sendable {
 }
 
 extension RecurrentConfiguration: CustomStringConvertible {
-  /// The module as PyTorch would print it, `LSTM(3, 5, num_layers=2, bidirectional=True)`.
+  /// The module as PyTorch would print it, `LSTM(3, 5, num_layers=2, bidirectional=True)`, with the options
+  /// that PyTorch does not have.
   public var description: String {
     var options = ["\(inputSize)", "\(hiddenSize)"]
     if layerCount != 1 { options.append("num_layers=\(layerCount)") }
     if kind == .rnn, nonlinearity != .tanh {
       options.append("nonlinearity='\(nonlinearity.rawValue)'")
     }
+    if kind == .gru, gruReset != .after { options.append("gru_reset='\(gruReset.rawValue)'") }
+    if kind != .rnn, sigmoid != .logistic { options.append("sigmoid='\(sigmoid.rawValue)'") }
     if !hasBias { options.append("bias=False") }
     if isBatchFirst { options.append("batch_first=True") }
     if dropout != 0 { options.append("dropout=\(dropout)") }

@@ -146,6 +146,17 @@ public struct ReferenceModel: Sendable {
     return result
   }
 
+  /// One step of one layer in one direction from a given input and state: replaces the state, and gives
+  /// the gates after their activation.
+  func step(
+    _ stack: Int, _ layer: Int, _ direction: ParameterName.Direction, input: [Double],
+    hidden: inout [Double], cell: inout [Double]
+  ) -> [Double] {
+    let configuration = blueprint.stacks[stack].configuration
+    let slot = layer * configuration.directionCount + direction.rawValue
+    return stacks[stack][slot].step(configuration, input, &hidden, &cell)
+  }
+
   private func headOutput(_ result: Result, last: Int) -> [[Double]]? {
     guard let head = blueprint.head?.configuration, let headWeight,
       let stack = blueprint.stacks.last?.configuration, let state = result.states.last
@@ -164,7 +175,7 @@ public struct ReferenceModel: Sendable {
   ) -> [Double] {
     switch activation {
     case .none: return values
-    case .sigmoid: return values.map(sigmoid)
+    case .sigmoid: return values.map(logistic)
     case .tanh: return values.map { tanh($0) }
     case .relu: return values.map(relu)
     case .softmax:
@@ -183,13 +194,14 @@ public struct ReferenceModel: Sendable {
     var layers: [Layer] = []
     for layer in 0..<stack.configuration.layerCount {
       for direction in stack.configuration.directions {
-        let places = blueprint.convention.places(of: stack.configuration.kind)
         func gates(_ kind: ParameterName.Kind) throws(CheckpointError) -> [Matrix]? {
           let tensor = try blueprint.parameter(kind, of: stack, layer: layer, direction)
           guard let tensor else { return nil }
           let rows = try Matrix(tensor, tensor.doubles()).rows
           let hidden = stack.configuration.hiddenSize
-          return places.map { Matrix(rows: Array(rows[($0 * hidden)..<(($0 + 1) * hidden)])) }
+          return (0..<stack.configuration.kind.gateCount).map {
+            Matrix(rows: Array(rows[($0 * hidden)..<(($0 + 1) * hidden)]))
+          }
         }
         guard let inputWeights = try gates(.inputWeight),
           let hiddenWeights = try gates(.hiddenWeight)
@@ -246,6 +258,12 @@ private struct Layer: Sendable {
       (hiddenWeights[$0] * hidden).adding(hiddenBiases?[$0])
     }
     func sum(_ gate: Int) -> [Double] { zip(fromInput[gate], fromHidden[gate]).map { $0 + $1 } }
+    let sigmoid: (Double) -> Double =
+      switch configuration.sigmoid {
+      case .logistic: logistic
+      case .hardKeras2: { clip(0.2 * $0 + 0.5) }
+      case .hardTorch: { clip($0 / 6 + 0.5) }
+      }
 
     switch configuration.kind {
     case .rnn:
@@ -263,7 +281,13 @@ private struct Layer: Sendable {
     case .gru:
       let r = sum(0).map(sigmoid)
       let z = sum(1).map(sigmoid)
-      let n = r.indices.map { tanh(fromInput[2][$0] + r[$0] * fromHidden[2][$0]) }
+      let fromReset =
+        switch configuration.gruReset {
+        case .after: r.indices.map { r[$0] * fromHidden[2][$0] }
+        case .before:
+          (hiddenWeights[2] * r.indices.map { r[$0] * hidden[$0] }).adding(hiddenBiases?[2])
+        }
+      let n = r.indices.map { tanh(fromInput[2][$0] + fromReset[$0]) }
       hidden = n.indices.map { (1 - z[$0]) * n[$0] + z[$0] * hidden[$0] }
       return [r, z, n].flatMap(\.self)
     }
@@ -301,6 +325,9 @@ extension [Double] {
   }
 }
 
-private func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
+private func logistic(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
+
+/// x between 0 and 1; NaN stays NaN.
+private func clip(_ x: Double) -> Double { x < 0 ? 0 : x > 1 ? 1 : x }
 
 private func relu(_ x: Double) -> Double { x < 0 ? 0 : x }

@@ -163,6 +163,9 @@ extension Session {
     unsafe state.is_zero = unsafe state.is_zero && piece.lowerBound == 0
     unsafe state.hidden += lane * state.hidden_stride
     unsafe state.next += lane * state.hidden_stride
+    if let reset = unsafe state.reset {
+      unsafe state.reset = unsafe reset + lane * state.hidden_stride
+    }
     if let cell = unsafe state.cell { unsafe state.cell = unsafe cell + lane * state.cell_stride }
     if let unprojected = unsafe state.unprojected {
       unsafe state.unprojected = unsafe unprojected + lane * state.cell_stride

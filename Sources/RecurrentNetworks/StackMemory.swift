@@ -7,6 +7,8 @@ final class StackMemory {
   /// h by layer and direction: [layers × directions, batch, padded], and where the next one is made.
   private let hidden: FloatMemory
   private let next: FloatMemory
+  /// r ∘ h likewise; empty but for a GRU whose reset gate comes before the product.
+  private let resetHidden: FloatMemory
   /// c likewise; empty but for an LSTM.
   private let cell: FloatMemory
   /// What goes into a projection, [layers × directions, batch, padded]; empty without.
@@ -23,6 +25,8 @@ final class StackMemory {
     let rows = configuration.layerCount * configuration.directionCount * batchSize
     hidden = FloatMemory(count: rows * hiddenRow)
     next = FloatMemory(count: rows * hiddenRow)
+    resetHidden = FloatMemory(
+      count: configuration.kind == .gru && configuration.gruReset == .before ? rows * hiddenRow : 0)
     cell = FloatMemory(count: configuration.kind == .lstm ? rows * cellRow : 0)
     unprojected = FloatMemory(count: configuration.projectionSize > 0 ? rows * cellRow : 0)
   }
@@ -33,7 +37,9 @@ final class StackMemory {
     let row = (layer * configuration.directionCount + direction.rawValue) * batchSize
     return unsafe strata_state(
       hidden: hidden.base + row * hiddenRow, next: next.base + row * hiddenRow,
-      hidden_stride: hiddenRow, cell: cell.count > 0 ? cell.base + row * cellRow : nil,
+      reset: resetHidden.count > 0 ? resetHidden.base + row * hiddenRow : nil,
+      hidden_stride: hiddenRow,
+      cell: cell.count > 0 ? cell.base + row * cellRow : nil,
       unprojected: unprojected.count > 0 ? unprojected.base + row * cellRow : nil,
       cell_stride: cellRow, is_zero: true)
   }

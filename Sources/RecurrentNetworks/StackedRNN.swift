@@ -40,11 +40,21 @@ public final class StackedRNN: Sendable {
 
   /// The kernels' name for the cell.
   private var cell: strata_cell {
-    switch (configuration.kind, configuration.nonlinearity) {
-    case (.rnn, .tanh): STRATA_RNN_TANH
-    case (.rnn, .relu): STRATA_RNN_RELU
-    case (.lstm, _): STRATA_LSTM
-    case (.gru, _): STRATA_GRU
+    switch (configuration.kind, configuration.nonlinearity, configuration.gruReset) {
+    case (.rnn, .tanh, _): STRATA_RNN_TANH
+    case (.rnn, .relu, _): STRATA_RNN_RELU
+    case (.lstm, _, _): STRATA_LSTM
+    case (.gru, _, .after): STRATA_GRU
+    case (.gru, _, .before): STRATA_GRU_RESET_BEFORE
+    }
+  }
+
+  /// The slope of the gates' sigmoid, as the kernels take it.
+  private var hardSlope: Float {
+    switch configuration.sigmoid {
+    case .logistic: 0
+    case .hardKeras2: 0.2
+    case .hardTorch: 1.0 / 6
     }
   }
 
@@ -56,7 +66,7 @@ public final class StackedRNN: Sendable {
       cell: cell, input_size: packed.inputSize, hidden_size: configuration.hiddenSize,
       state_size: configuration.stateSize, weights: packed.weights.floats,
       projection: packed.projection?.floats,
-      has_finite_state_weights: packed.weights.hasFiniteStateWeights)
+      has_finite_state_weights: packed.weights.hasFiniteStateWeights, hard_slope: hardSlope)
   }
 }
 

@@ -32,7 +32,7 @@ public struct Verification: Sendable {
   }
 
   /// A row for each tensor and reference.
-  public let rows: [Row]
+  public internal(set) var rows: [Row]
   /// The tolerance that was asked for.
   public let tolerance: Tolerance
   /// What was taken for granted about the model.
@@ -148,7 +148,7 @@ public struct Verification: Sendable {
   }
 
   /// |a − b|; 0 for equal infinities and for two NaN, infinite where only one is NaN.
-  fileprivate static func difference(_ value: Double, _ reference: Double) -> Double {
+  static func difference(_ value: Double, _ reference: Double) -> Double {
     if value == reference || (value.isNaN && reference.isNaN) { return 0 }
     let difference = abs(value - reference)
     return difference.isNaN ? .infinity : difference

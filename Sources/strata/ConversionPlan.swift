@@ -190,7 +190,8 @@ struct ConversionPlan {
     of reader: CheckpointReader, _ options: ModelOptions
   ) throws(CheckpointError) {
     do {
-      try Verification.check(StateDict(reading: contents.goldens), fit: contents, options: options)
+      try Verification.check(
+        StateDict(reading: contents.goldens), fit: contents, options: options.rearranged)
     } catch {
       throw error.located(file: reader.path)
     }

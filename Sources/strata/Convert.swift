@@ -11,11 +11,20 @@ struct Convert: ParsableCommand {
       Then weight norms (weight_hh_l0_g and _v, or parametrizations.weight_hh_l0.original0 and 1) and \
       WeightDrop (weight_hh_l0_raw) are folded into the parameters that they are.
 
-      Options of --set: nonlinearity=tanh|relu, batch_first=true|false, embedding=NAME|none, \
+      Options of --set: nonlinearity=tanh|relu, gru_reset=before|after, \
+      sigmoid=logistic|hard_keras2|hard_torch, batch_first=true|false, embedding=NAME|none, \
       chain=NAME,NAME|none, cells=separate|stack, head=NAME|none, \
       head_activation=none|sigmoid|tanh|relu|softmax, head_input=all|last|h_n, fold=auto|none. They \
       say what shapes cannot tell; without them the file's own notes count, then those of the file given \
-      with --golden, and what nothing tells is assumed and reported. hdf5_layout=flat|nested is how names are written to HDF5, \
+      with --golden, and what nothing tells is assumed and reported; of gru_reset and sigmoid, which is as in PyTorch, not.
+
+      What verify names when numbers differ is undone with gate_order=LETTERS (the file's order, of i f g \
+      o or r z n), transpose=true|false, bias=swapped, direction=swapped, layer_order=2,0,1 (for each \
+      layer its index in the file), projection=ignored and forget_bias=VALUE, which write the weights in \
+      PyTorch's layout, and with state=given|swapped|zero, which says what given initial states are; \
+      bias=merged is known and refused for a GRU, whose biases cannot be taken apart again.
+
+      hdf5_layout=flat|nested is how names are written to HDF5, \
       npz_void2=bf16|refuse what elements of two bytes without a type are in npz and npy files, \
       read and written.
 

@@ -21,6 +21,9 @@ struct Inspect: ParsableCommand {
   @Flag(help: "Add minimum, maximum, mean, deviation and counts of NaN and infinity.")
   var stats = false
 
+  @Flag(help: "Draw the network instead: layers in boxes, shapes, directions, parameters.")
+  var tree = false
+
   @OptionGroup var reading: InputOptions
 
   @OptionGroup var options: OutputOptions
@@ -41,7 +44,14 @@ struct Inspect: ParsableCommand {
     } catch {
       throw error.located(file: file)
     }
-    try Output(options).report(report) { report.words }
+    // The tree is another form of the words; the object is the same.
+    let outline: NetworkOutline
+    do {
+      outline = try NetworkOutline(report.modules.map(\.module))
+    } catch {
+      throw error.located(file: file)
+    }
+    try Output(options).report(report) { tree ? report.tree(outline) : report.words }
   }
 }
 
@@ -53,11 +63,7 @@ extension ParameterMapping {
 
   /// The recurrent modules alone, without what stands before and behind them.
   fileprivate static func stacks(of contents: CheckpointContents) -> [ModuleReport] {
-    var options = ModelOptions()
-    options.head = "none"
-    options.embedding = "none"
-    let mapping = try? ParameterMapping(of: contents, options: options)
-    return mapping?.moduleReports ?? []
+    (try? ParameterMapping(stacksOf: contents))?.moduleReports ?? []
   }
 }
 
@@ -172,6 +178,21 @@ struct InspectionReport: Encodable {
       fault = error.description
       if error.code == .ambiguousModel { modules = ParameterMapping.stacks(of: contents) }
     }
+  }
+
+  /// The networks as a drawing, and how much the file holds.
+  func tree(_ outline: NetworkOutline) -> String {
+    var lines: [String] = []
+    if stateDicts.count > 1, key.isEmpty {
+      lines += stateDicts.map(\.words) + ["several state dicts: --key chooses one"]
+    } else if outline.chains.isEmpty {
+      if fault == nil { lines.append("no recurrent module was recognised") }
+    } else {
+      lines += [NetworkTree(outline).text, ""]
+    }
+    if let fault { lines.append("fault: \(fault)") }
+    lines.append("\(parameters) parameters, \(bytes.byteText), format \(format)")
+    return lines.joined(separator: "\n")
   }
 
   var words: String {

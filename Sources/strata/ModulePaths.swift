@@ -107,7 +107,8 @@ struct ModulePaths {
   }
 
   private static let facts = [
-    "head", "embedding", "chain", "head_input", "head_activation", "nonlinearity", "batch_first",
+    "head", "embedding", "chain", "head_input", "head_activation", "nonlinearity", "gru_reset",
+    "sigmoid", "batch_first",
   ]
 
   private func renamed(_ value: String, fact: String) -> String? {

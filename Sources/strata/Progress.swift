@@ -18,6 +18,17 @@ final class Progress: Sendable {
     self.total = total
   }
 
+  /// Work in steps, the number of which is told with them.
+  init?(stepsFor options: OutputOptions) {
+    guard !options.quiet, StandardStreams.errorIsTerminal else { return nil }
+    total = 0
+  }
+
+  /// Tells how many steps of how many are done.
+  func report(_ done: Int, of count: Int, _ what: String) {
+    StandardStreams.showProgress("\r\(what): \(done) of \(count)\u{1B}[K")
+  }
+
   /// The contents, telling of every byte of a tensor that is read.
   func watching(_ contents: CheckpointContents) -> CheckpointContents {
     var watched = contents

@@ -14,7 +14,10 @@ struct Strata: ParsableCommand {
       Exit status: 0 done, yes, equal; 1 differs, not verified; 2 could not do it; 64 wrong usage.
       """,
     version: version,
-    subcommands: [Convert.self, Inspect.self, Verify.self, Diff.self, Run.self, Bench.self])
+    subcommands: [
+      Convert.self, Inspect.self, Explain.self, Verify.self, Diff.self, Run.self, Bench.self,
+      Report.self,
+    ])
 
   static let version = "0.1.0"
 

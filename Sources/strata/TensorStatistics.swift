@@ -41,33 +41,41 @@ struct TensorStatistics: Encodable {
     return count
   }
 
+  // Welford's running mean and sum of squared differences.
+  private var count = 0.0
+  private var squares = 0.0
+
+  /// Of no value yet.
+  init() {}
+
   /// Reads the tensor.
   /// - Throws: what reading it throws.
   init(_ tensor: StoredTensor) throws(CheckpointError) {
-    // Welford's running mean and sum of squared differences.
-    var count = 0.0
-    var mean = 0.0
-    var squares = 0.0
     try tensor.converted(to: .float64).forEachPiece { piece throws(CheckpointError) in
-      let values = try Tensor(
-        dtype: .float64, shape: try Shape([piece.count / DType.float64.size]), bytes: piece
-      ).doubles()
-      for value in values {
-        guard value.isFinite else {
-          if value.isNaN { nan += 1 } else { infinite += 1 }
-          continue
-        }
-        count += 1
-        let difference = value - mean
-        mean += difference / count
-        squares += difference * (value - mean)
-        min = min <= value ? min : value
-        max = max >= value ? max : value
+      add(
+        try Tensor(
+          dtype: .float64, shape: try Shape([piece.count / DType.float64.size]), bytes: piece
+        ).doubles())
+    }
+  }
+
+  /// Takes in further values.
+  mutating func add(_ values: [Double]) {
+    var mean = count > 0 ? mean : 0
+    for value in values {
+      guard value.isFinite else {
+        if value.isNaN { nan += 1 } else { infinite += 1 }
+        continue
       }
+      count += 1
+      let difference = value - mean
+      mean += difference / count
+      squares += difference * (value - mean)
+      min = min <= value ? min : value
+      max = max >= value ? max : value
     }
-    if count > 0 {
-      self.mean = mean
-      deviation = (squares / count).squareRoot()
-    }
+    guard count > 0 else { return }
+    self.mean = mean
+    deviation = (squares / count).squareRoot()
   }
 }

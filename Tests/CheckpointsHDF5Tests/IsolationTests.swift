@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CheckpointsHDF5
@@ -53,11 +54,11 @@ import Testing
   }
 
   @Test func silenceIsAnError() throws {
-    let begin = ContinuousClock.now
-    try expectFault(.hdf5ReaderLimit, of: "silent", patience: .milliseconds(300))
-    // The line is closed, the process is not gone.
-    try expectFault(.hdf5ReaderCrashed, of: "closed", patience: .milliseconds(300))
-    #expect(ContinuousClock.now - begin < .seconds(10))
+    let error = try expectFault(
+      .hdf5ReaderLimit, of: "silent", patience: .milliseconds(300))
+    #expect(error?.reason.contains("for 0.3 seconds") == true)
+    // The line is closed, the process is not gone: nobody waits for what it may still say.
+    try expectFault(.hdf5ReaderCrashed, of: "closed", patience: .seconds(60))
   }
 
   @Test func aKilledHelperIsAnErrorOfTheTensor() throws {
@@ -224,14 +225,28 @@ import Testing
   // MARK: Rights
 
   #if os(Linux)
+    /// Whether a sanitizer that needs memory, files and threads of its own keeps away the wall that refuses
+    /// this; Landlock stands for it too.
+    private static func isOpenToSanitizers(_ line: String) -> Bool {
+      Sanitizer.needsRoom
+        && [
+          "open the input again", "socket", "datagrams", "local socket", "duplicate", "fork",
+          "new code", "memory", "more descriptors",
+        ].contains { line.hasPrefix($0) }
+    }
+
     /// A helper that has given up its rights can do nothing of what it tries.
     @Test func aHelperCanDoNothingElse() throws {
       let error = try expectFault(.hdf5Invalid, of: "probe")
-      let lines = (error?.reason ?? "").split(separator: "\n")
+      let lines = (error?.reason ?? "").split(separator: "\n").map(String.init)
       #expect(lines.count == 19)
       for line in lines {
         // It must not fail to raise the walls.
-        #expect(line.hasSuffix(line.hasPrefix("walls") ? "DONE" : "refused"), "\(line)")
+        if line.hasPrefix("walls") {
+          #expect(line.hasSuffix("DONE"), "\(line)")
+        } else if !Self.isOpenToSanitizers(line) {
+          #expect(line.hasSuffix("refused"), "\(line)")
+        }
       }
     }
   #endif

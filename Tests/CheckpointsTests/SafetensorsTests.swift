@@ -215,11 +215,15 @@ struct SafetensorsTests {
     #expect([any CheckpointFormat].builtIn.format(forPath: "a.json") == nil)
   }
 
-  @Test("Many empty tensors take linear time", .timeLimit(.minutes(1)))
+  @Test("Many empty tensors take linear time")
   func many() throws {
     let entry = #"{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#
     let header = "{" + (0..<100_000).map { "\"\($0)\":\(entry)" }.joined(separator: ",") + "}"
-    #expect(try Self.open(Self.image(header)).tensors.count == 100_000)
+    let time = try processorTime {
+      let contents = try Self.open(Self.image(header))
+      #expect(contents.tensors.count == 100_000)
+    }
+    #expect(time < .seconds(60) * Sanitizer.slowness)
   }
 
   // MARK: Writing

@@ -79,9 +79,12 @@ import Testing
   @Test("While it is written, a file is its owner's alone")
   func privacy() throws {
     try takeLarge()
+    // On a busy machine the look may come when the file is written and about to get its name: then again.
     var bits: Int?
-    let result = try convert(after: "umask 000") { _ in bits = try permissions(hiddenFiles()[0]) }
-    #expect(result.status == 0, "\(result)")
+    for _ in 0..<5 where bits != 0o600 {
+      let result = try convert(after: "umask 000") { _ in bits = try permissions(hiddenFiles()[0]) }
+      #expect(result.status == 0, "\(result)")
+    }
     #expect(bits == 0o600)
     #expect(try permissions("out.strata") == 0o666)
   }

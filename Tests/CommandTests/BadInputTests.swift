@@ -23,6 +23,7 @@ import Testing
       try bench.fail("convert", name, "x.h5", code: code, sourceLocation: sourceLocation),
       try bench.fail("inspect", name, code: code, sourceLocation: sourceLocation),
       try bench.fail("inspect", name, "--stats", code: code, sourceLocation: sourceLocation),
+      try bench.fail("explain", name, code: code, sourceLocation: sourceLocation),
       try bench.fail("verify", name, "golden.h5", code: code, sourceLocation: sourceLocation),
       try bench.fail("verify", "model.h5", name, code: code, sourceLocation: sourceLocation),
       try bench.fail("bench", name, code: code, sourceLocation: sourceLocation),

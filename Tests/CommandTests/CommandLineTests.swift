@@ -16,8 +16,9 @@ import Testing
     for arguments in [
       ["convert", "model.h5", "q.strata"], ["inspect", "model.h5"],
       ["inspect", "model.h5", "--stats"], ["verify", "model.h5", "golden.h5"],
-      ["diff", "model.h5", "model.h5"],
+      ["diff", "model.h5", "model.h5"], ["explain", "model.h5"],
       ["run", "model.h5", "--input", "golden.h5", "--output", "q.h5"], ["bench", "model.h5"],
+      ["inspect", "model.h5", "--tree"], ["report", "model.h5", "-o", "q.html"],
     ] {
       let result = try Tool.run(arguments + ["--quiet"], in: bench.directory)
       #expect(result.status == 0, "\(result)")
@@ -82,6 +83,8 @@ import Testing
     ["bench", "model.h5", "--threads", "0"], ["bench", "model.h5", "--steps", "x"],
     ["bench", "model.h5", "--steps", "9223372036854775807", "--batch", "4"],
     ["bench", "model.h5", "--steps", "9223372036854775807"],
+    ["report"], ["report", "model.h5"], ["report", "model.h5", "golden.h5", "-o", "r.html"],
+    ["report", "model.h5", "-o", "-"], ["report", "model.h5", "-o", "r.html", "--atol", "1"],
   ])
   func wrongUsage(arguments: [String]) throws {
     let before = try bench.snapshot()

@@ -35,7 +35,8 @@ import Testing
         "--dtype", "--compress", "--golden", "--shard-size", "--reject-nonfinite", "--force",
       ],
       values: [
-        "nonlinearity=tanh|relu", "batch_first=true|false", "embedding=NAME|none",
+        "nonlinearity=tanh|relu", "gru_reset=before|after",
+        "sigmoid=logistic|hard_keras2|hard_torch", "batch_first=true|false", "embedding=NAME|none",
         "chain=NAME,NAME|none", "cells=separate|stack", "head=NAME|none",
         "head_activation=none|sigmoid|tanh|relu|softmax", "head_input=all|last|h_n",
         "hdf5_layout=flat|nested", "fold=auto|none", "npz_void2=bf16|refuse", "none|deflate",
@@ -55,7 +56,7 @@ import Testing
         "modules": ["name", "type", "inputs", "options", "tensors"],
       ]),
     Command(
-      name: "inspect", arguments: "<file>", options: ["--stats", "--key", "--set"],
+      name: "inspect", arguments: "<file>", options: ["--stats", "--tree", "--key", "--set"],
       values: ["npz_void2=bf16|refuse"],
       call: ["inspect", "model.h5", "--stats"],
       keys: ["format", "tensors", "modules", "parameters", "bytes", "metadata"],
@@ -65,6 +66,19 @@ import Testing
         "provenance",
       ],
       entryKeys: ["tensors": ["name", "dtype", "shape", "bytes", "encoding", "stats"]]),
+    Command(
+      name: "explain", arguments: "<file>", options: ["--key", "--set"],
+      values: ["npz_void2=bf16|refuse"],
+      call: ["explain", "bare.h5"],
+      keys: ["file", "modules", "unknown", "origin", "findings"],
+      addedKeys: [
+        "format", "key", "probable", "spectral_radius", "not_computed", "left_over", "faults",
+      ],
+      entryKeys: [
+        "modules": ["name", "type", "description", "evidence", "parameters"],
+        "unknown": ["option", "values", "words", "(assumed)"],
+        "spectral_radius": ["tensor", "layer", "direction", "value", "estimated", "(gate)"],
+      ]),
     Command(
       name: "verify", arguments: "<model> [<golden>]",
       options: ["--atol", "--rtol", "--precision", "--key", "--set"],
@@ -81,7 +95,14 @@ import Testing
       values: ["npz_void2=bf16|refuse"],
       call: ["diff", "bare.h5", "other.h5"], status: 1,
       keys: ["equal", "added", "removed", "renamed", "changed"],
-      entryKeys: ["renamed": ["from", "to"], "changed": ["name", "what", "(max_abs)"]]),
+      addedKeys: ["options", "metadata", "goldens"],
+      entryKeys: [
+        "renamed": ["from", "to"],
+        "changed": [
+          "name", "what", "(max_abs)", "(relative_norm)", "(at)", "(conversion)", "(module)",
+          "(layer)", "(direction)", "(gate)", "(gates)",
+        ],
+      ]),
     Command(
       name: "run", arguments: "<model>",
       options: [
@@ -98,6 +119,17 @@ import Testing
       values: ["default: 1", "npz_void2=bf16|refuse"],
       call: ["bench", "model.h5"],
       keys: ["median_us", "min_us", "steps", "batch", "threads", "isa"]),
+    Command(
+      name: "report", arguments: "<file>",
+      options: ["--golden", "--output", "--force", "--key", "--set"],
+      values: ["-o, --output", "npz_void2=bf16|refuse"],
+      call: ["report", "model.h5", "--golden", "golden.h5", "-o", "r.html"],
+      // `fault` too, where it is open what stands at the ends.
+      keys: [],
+      addedKeys: [
+        "output", "tool", "file", "format", "bytes", "parameters", "network", "weights", "parity",
+        "run", "assumed", "left_over", "ignored",
+      ]),
   ]
 
   let bench: Workbench

@@ -184,6 +184,61 @@ import Testing
       "convert", "a.h5", "x.strata", "--set", "\(option)=maybe", code: "usage", status: 64)
   }
 
+  /// A model of another convention than PyTorch's: what its golden says, and the options that mean nothing
+  /// to it, which are let pass.
+  @Test(arguments: [
+    ("gru-before-l3-bi", ["gru_reset=before"], ["nonlinearity=relu", "sigmoid=logistic"]),
+    ("gru-before-lengths", ["gru_reset=before"], []),
+    (
+      "gru-before-hard-torch-batch-first", ["gru_reset=before", "sigmoid=hard_torch"],
+      ["batch_first=true"]
+    ),
+    ("gru-after-hard-keras2", ["sigmoid=hard_keras2"], ["gru_reset=after"]),
+    ("lstm-hard-keras2-unbatched", ["sigmoid=hard_keras2"], ["gru_reset=before"]),
+    ("lstm-hard-torch-projection", ["sigmoid=hard_torch"], []),
+  ])
+  func setConvention(name: String, options: [String], others: [String]) throws {
+    let model = Fixtures.path("conventions/\(name)/model.h5")
+    let golden = Fixtures.path("conventions/\(name)/golden.h5")
+    func set(_ options: [String]) -> [String] { options.flatMap { ["--set", $0] } }
+    func convert(_ output: String, _ options: [String]) throws {
+      let result = try Tool.run(["convert", model, output] + set(options), in: bench.directory)
+      #expect(result.status == 0, "\(result)")
+      // Nobody is asked for what hardly a model has.
+      #expect(!["gru_reset", "sigmoid"].contains { result.output.contains("assumed: \($0)") })
+    }
+    try convert("plain.strata", [])
+    try convert("right.strata", options + others)
+    try bench.succeed("verify", "right.strata", golden)
+    let failed = try Tool.run(["verify", "plain.strata", golden], in: bench.directory)
+    #expect(failed.status == 1, "\(failed)")
+    // It is the file that says it from now on.
+    try bench.succeed("convert", "right.strata", "again.strata")
+    try bench.succeed("verify", "again.strata", golden)
+    let modules = try #require(
+      try bench.json("inspect", "again.strata")["modules"] as? [[String: Any]])
+    let written = try #require(modules[0]["options"] as? [String: Any])
+    for name in ["gru_reset", "sigmoid"] {
+      let told = options.first { $0.hasPrefix("\(name)=") }
+      #expect((written[name] as? String).map { "\(name)=\($0)" } == told)
+    }
+    try bench.succeed("run", "again.strata", "--input", golden, "--output", "r.h5")
+    let results = try bench.read("r.h5").stateDict
+    let expected = try Checkpoint(contentsOf: golden, formats: formats).stateDict
+    for (name, tensor) in results {
+      let exact = try #require(expected["\(name)_f64"]).doubles()
+      #expect(zip(try tensor.doubles(), exact).allSatisfy { abs($0 - $1) <= 2e-6 }, "\(name)")
+    }
+    // And another word of the user's undoes it.
+    try bench.succeed(
+      "convert", "again.strata", "undone.strata", "--set", "gru_reset=after", "--set",
+      "sigmoid=logistic")
+    #expect(
+      try bench.read("undone.strata").modelDescription
+        == bench.read("plain.strata").modelDescription
+    )
+  }
+
   @Test(arguments: [
     ("head_activation", "activation", ["none", "sigmoid", "tanh", "relu", "softmax"]),
     ("head_input", "head_input", ["all", "last", "h_n"]),

@@ -153,6 +153,16 @@ import Testing
     try bench.succeed("convert", "a.strata", "b.strata", "--set", "nonlinearity=tanh")
     let options = try #require(try modules("b.strata").first?["options"] as? [String: Any])
     #expect(options["nonlinearity"] as? String == "tanh")
+    var gated = Checkpoint.stack(gates: 3, prefix: "net.rnn.")
+    gated.metadata = ["net@gru_reset": "before", "net.rnn.sigmoid": "hard_torch"]
+    try bench.write(gated, to: "gated.strata")
+    for arguments in [["c.strata"], ["d.strata", "--prefix", "net."]] {
+      let result = try Tool.run(["convert", "gated.strata"] + arguments, in: bench.directory)
+      #expect(result.status == 0, "\(result)")
+      let options = try #require(try modules(arguments[0]).first?["options"] as? [String: Any])
+      #expect(options["gru_reset"] as? String == "before")
+      #expect(options["sigmoid"] as? String == "hard_torch")
+    }
     for (key, value) in [("nonlinearity", "sigmoid"), ("batch_first", "maybe")] {
       var bad = Checkpoint.stack(gates: 1, prefix: "net.rnn.")
       bad.metadata = ["net.rnn@\(key)": value]

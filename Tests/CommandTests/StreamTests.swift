@@ -12,7 +12,7 @@ import Testing
       try bench.take("lstm-state")
       for arguments in [
         ["convert", "model.h5", "m.strata"], ["inspect", "model.h5"],
-        ["inspect", "model.h5", "--stats"],
+        ["inspect", "model.h5", "--stats"], ["explain", "model.h5"],
         ["verify", "model.h5", "golden.h5"], ["diff", "model.h5", "golden.h5"],
         ["run", "model.h5", "--input", "golden.h5", "--output", "r.h5"], ["bench", "model.h5"],
       ] {

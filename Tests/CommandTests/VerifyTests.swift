@@ -92,10 +92,35 @@ import Testing
     values[0] = .nan
     golden.stateDict["output"] = Tensor(values, shape: tensor.shape)
     try bench.write(golden, to: "nan.h5")
+    // Whatever is allowed: it is named and not compared.
     let result = try bench.strata("verify", "model.h5", "nan.h5", "--atol", "1e30", "--json")
-    #expect(result.status == 1)
-    let rows = try #require(try result.object()["tensors"] as? [[String: Any]])
-    #expect(rows.contains { $0["max_abs"] as? String == "inf" }, "\(result)")
+    #expect(result.status == 2)
+    let error = try #require(try result.object()["error"] as? [String: Any])
+    #expect(error["code"] as? String == "goldenMismatch")
+    #expect(error["tensor"] as? String == "output")
+    #expect((error["reason"] as? String)?.hasPrefix("NaN at [0, 0, 0], 1 in all") == true)
+  }
+
+  /// A golden that does not fit is no failed verification.
+  @Test(arguments: ["half of the state", "another batch size", "another size"])
+  func goldenThatDoesNotFit(_ fault: String) throws {
+    var golden = try bench.read("golden.h5")
+    let tensor = try #require(golden.stateDict["h_0"])
+    switch fault {
+    case "half of the state": golden.stateDict["c_0"] = nil
+    case "another batch size":
+      golden.stateDict["h_0"] = Tensor(
+        try tensor.floats() + tensor.floats(),
+        shape: [tensor.shape[0], 2 * tensor.shape[1], tensor.shape[2]])
+    default:
+      golden.stateDict["output"] = tensor
+    }
+    try bench.write(golden, to: "odd.h5")
+    let result = try bench.strata("verify", "model.h5", "odd.h5", "--json")
+    #expect(result.status == 2, "\(result)")
+    let error = try #require(try result.object()["error"] as? [String: Any])
+    #expect(error["code"] as? String == "goldenMismatch")
+    #expect(error["file"] as? String == "odd.h5")
   }
 
   @Test func toleranceSources() throws {

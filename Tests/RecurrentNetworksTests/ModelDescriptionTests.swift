@@ -13,6 +13,9 @@ import Testing
     Network(
       RecurrentConfiguration(.gru, 1, 1),
       head: HeadConfiguration(1, 1, .tanh, on: .finalState, bias: false)),
+    Network(
+      RecurrentConfiguration(.gru, 3, 5, reset: .before, sigmoid: .hardTorch),
+      RecurrentConfiguration(.lstm, 5, 4, sigmoid: .hardKeras2)),
   ]
 
   @Test("JSON holds everything", arguments: networks)
@@ -39,6 +42,31 @@ import Testing
         + #""nonlinearity":"tanh","num_layers":1,"proj_size":0},"type":"rnn"},"#
         + #"{"inputs":["rnn0"],"name":"fc","options":{"activation":"sigmoid","bias":true,"#
         + #""head_input":"all","in_features":5,"out_features":2},"type":"linear"}],"version":1}"#)
+  }
+
+  @Test(
+    "What PyTorch does not have is written where it is, and for kinds that it means something to")
+  func conventions() throws {
+    func options(_ configuration: RecurrentConfiguration) throws -> [Bool] {
+      let json = try Network(configuration).description.json
+      return [#""gru_reset":"before""#, #""sigmoid":"hard_torch""#, "gru_reset", "sigmoid"].map {
+        json.contains($0)
+      }
+    }
+    let both = (
+      reset: RecurrentConfiguration.GRUReset.before,
+      sigmoid: RecurrentConfiguration.Sigmoid.hardTorch
+    )
+    #expect(try options(RecurrentConfiguration(.gru, 3, 5)) == [false, false, false, false])
+    #expect(
+      try options(RecurrentConfiguration(.gru, 3, 5, reset: both.reset, sigmoid: both.sigmoid))
+        == [true, true, true, true])
+    #expect(
+      try options(RecurrentConfiguration(.lstm, 3, 5, reset: both.reset, sigmoid: both.sigmoid))
+        == [false, true, false, true])
+    #expect(
+      try options(RecurrentConfiguration(.rnn, 3, 5, reset: both.reset, sigmoid: both.sigmoid))
+        == [false, false, false, false])
   }
 
   @Test("Order of keys and white space do not matter")
@@ -90,6 +118,10 @@ import Testing
     ("metadataInvalid", model(module("bias:1"))),
     ("metadataInvalid", model(module(type: "rnn"))),
     ("metadataInvalid", model(module(#"nonlinearity:"gelu""#, type: "rnn"))),
+    ("metadataInvalid", model(module(#"gru_reset:"both""#))),
+    ("metadataInvalid", model(module("gru_reset:true"))),
+    ("metadataInvalid", model(module(#"sigmoid:"hard""#))),
+    ("metadataInvalid", model(module(#"sigmoid:"hard_torch2""#, type: "lstm"))),
     ("metadataInvalid", model(#"{"name":"a","type":"gru","inputs":["@input"]}"#)),
     ("unsupportedVersion", model("", version: "0")),
     ("unsupportedVersion", model("", version: "2")),

@@ -104,7 +104,8 @@ extension RecurrentConfiguration {
   /// A configuration in one expression.
   init(
     _ kind: Kind, _ input: Int, _ hidden: Int, layers: Int = 1, bidirectional: Bool = false,
-    projection: Int = 0, bias: Bool = true, relu: Bool = false, batchFirst: Bool = false
+    projection: Int = 0, bias: Bool = true, relu: Bool = false, batchFirst: Bool = false,
+    reset: GRUReset = .after, sigmoid: Sigmoid = .logistic
   ) {
     self.init(kind: kind, inputSize: input, hiddenSize: hidden)
     layerCount = layers
@@ -113,6 +114,8 @@ extension RecurrentConfiguration {
     hasBias = bias
     nonlinearity = relu ? .relu : .tanh
     isBatchFirst = batchFirst
+    gruReset = reset
+    self.sigmoid = sigmoid
   }
 }
 

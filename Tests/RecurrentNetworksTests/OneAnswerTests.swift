@@ -39,14 +39,24 @@ import Testing
             .lstm, 3, size, layers: 2, bidirectional: bidirectional, projection: size - 1))
       }
     }
+    for size in sizes {
+      for bidirectional in [false, true] {
+        add(
+          RecurrentConfiguration(
+            .gru, 3, size, layers: 2, bidirectional: bidirectional, reset: .before,
+            sigmoid: bidirectional ? .hardTorch : .logistic))
+      }
+      add(RecurrentConfiguration(.gru, 3, size, layers: 2, sigmoid: .hardTorch))
+      add(RecurrentConfiguration(.lstm, 3, size, layers: 2, sigmoid: .hardKeras2))
+    }
     return networks
   }()
 
   /// One layer, whose last panel has places for units that do not exist, below a head of few rows.
-  static let flat = RecurrentConfiguration.Kind.allCases.flatMap { kind in
-    [3, 21].map {
-      Network(RecurrentConfiguration(kind, 2, $0), head: HeadConfiguration($0, 3))
-    }
+  static let flat = [3, 21].flatMap { size in
+    (RecurrentConfiguration.Kind.allCases.map { RecurrentConfiguration($0, 2, size) }
+      + [RecurrentConfiguration(.gru, 2, size, reset: .before)])
+      .map { Network($0, head: HeadConfiguration(size, 3)) }
   }
 
   /// Output and final state of one sequence, row by row.

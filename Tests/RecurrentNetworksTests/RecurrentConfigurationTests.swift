@@ -130,6 +130,15 @@ import Testing
         RecurrentConfiguration(.lstm, 3, 5, bidirectional: true, projection: 2, bias: false),
         "LSTM(3, 5, bias=False, bidirectional=True, proj_size=2)"
       ),
+      (
+        RecurrentConfiguration(.gru, 3, 5, bias: false, reset: .before, sigmoid: .hardTorch),
+        "GRU(3, 5, gru_reset='before', sigmoid='hard_torch', bias=False)"
+      ),
+      (
+        RecurrentConfiguration(.lstm, 3, 5, reset: .before, sigmoid: .hardKeras2),
+        "LSTM(3, 5, sigmoid='hard_keras2')"
+      ),
+      (RecurrentConfiguration(.rnn, 3, 5, reset: .before, sigmoid: .hardKeras2), "RNN(3, 5)"),
     ])
   func description(configuration: RecurrentConfiguration, text: String) {
     #expect(configuration.description == text)

@@ -1,4 +1,5 @@
 import Checkpoints
+import Foundation
 import RecurrentNetworks
 import TestSupport
 import Testing
@@ -20,6 +21,8 @@ import Testing
       ]
       var options = ModelOptions()
       options.nonlinearity = configuration.nonlinearity
+      options.gruReset = configuration.gruReset
+      options.sigmoid = configuration.sigmoid
       var inputs: StateDict = [
         "input": Tensor([0.5], shape: [1, 1, 1]), "h_0": Tensor([-0.25], shape: [1, 1, 1]),
       ]
@@ -51,6 +54,21 @@ import Testing
       RecurrentConfiguration(.gru, 1, 1), [0, 0, 2], [0, 0, 3], [ln3, 0, 0.125],
       [0, -ln3, 0.25])
     #expect(abs(try value(gru, "h_n") - (0.75 * 0.635_148_952_387_287_3 - 0.25 * 0.25)) < 1e-15)
+    // n = tanh(0.5 · 2 + 0.125 + 3 · (¾ · −0.25) + 0.25) = tanh(0.8125)
+    let before = try run(
+      RecurrentConfiguration(.gru, 1, 1, reset: .before), [0, 0, 2], [0, 0, 3], [ln3, 0, 0.125],
+      [0, -ln3, 0.25])
+    #expect(abs(try value(before, "h_n") - (0.75 * 0.670_967_074_206_873_7 - 0.25 * 0.25)) < 1e-15)
+    // i, f, o from sums of 1, −1, 9: 0.2 · 1 + 0.5 and so on, and 1; ⅙ · 1 + ½ and so on, and 1.
+    for (sigmoid, i, f) in [
+      (RecurrentConfiguration.Sigmoid.hardKeras2, 0.7, 0.3), (.hardTorch, 2.0 / 3, 1.0 / 3),
+    ] {
+      let hard = try run(
+        RecurrentConfiguration(.lstm, 1, 1, sigmoid: sigmoid), [0, 0, 2, 0], [0, 0, 3, 0],
+        [1, -1, 0.125, 9], [0, 0, 0.25, 0])
+      #expect(abs(try value(hard, "c_n") - (f * 0.75 + i * 0.554_599_722_349_382_3)) < 1e-15)
+      #expect(abs(try value(hard, "h_n") - Foundation.tanh(value(hard, "c_n"))) < 1e-15)
+    }
   }
 
   // MARK: Fast against reference
@@ -111,6 +129,9 @@ import Testing
     Network(RecurrentConfiguration(.lstm, 20, 40, bidirectional: true, projection: 10)),
     Network(RecurrentConfiguration(.gru, 40, 70), head: HeadConfiguration(70, 10, .softmax)),
     Network(RecurrentConfiguration(.gru, 20, 20, layers: 3, bidirectional: true)),
+    Network(RecurrentConfiguration(.gru, 40, 70, layers: 2, reset: .before)),
+    Network(RecurrentConfiguration(.gru, 20, 130, reset: .before, sigmoid: .hardTorch)),
+    Network(RecurrentConfiguration(.lstm, 20, 50, layers: 2, sigmoid: .hardKeras2)),
     Network(
       RecurrentConfiguration(.gru, 3, 40, batchFirst: true),
       RecurrentConfiguration(.lstm, 40, 10, bidirectional: true, batchFirst: true),

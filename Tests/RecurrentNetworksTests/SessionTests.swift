@@ -27,6 +27,9 @@ import Testing
     Network(RecurrentConfiguration(.gru, 3, 16, layers: 2, bias: false)),
     Network(RecurrentConfiguration(.gru, 2, 6, batchFirst: true)),
     Network(RecurrentConfiguration(.lstm, 2, 6, layers: 2, batchFirst: true)),
+    Network(RecurrentConfiguration(.gru, 3, 20, layers: 2, reset: .before)),
+    Network(RecurrentConfiguration(.gru, 80, 60, reset: .before, sigmoid: .hardKeras2)),
+    Network(RecurrentConfiguration(.lstm, 3, 9, layers: 2, sigmoid: .hardTorch)),
     Network(
       RecurrentConfiguration(.gru, 3, 5), RecurrentConfiguration(.lstm, 5, 9, layers: 2),
       RecurrentConfiguration(.rnn, 9, 4)),
@@ -51,6 +54,9 @@ import Testing
       head: HeadConfiguration(12, 2, .softmax)),
     Network(
       RecurrentConfiguration(.lstm, 3, 6), RecurrentConfiguration(.gru, 6, 4, bidirectional: true)),
+    Network(
+      RecurrentConfiguration(
+        .gru, 3, 6, layers: 2, bidirectional: true, batchFirst: true, reset: .before)),
   ]
 
   static let all = streamable + bidirectional

@@ -54,9 +54,37 @@ typedef struct test {
   strata_cell cell;
   size_t input, hidden, projection, steps, lanes;
   bool reverse, lengths, outputs_few;
+  float hard_slope;
 } test;
 
-static const char *names[] = {"rnn-tanh", "rnn-relu", "lstm", "gru"};
+static const char *names[] = {"rnn-tanh", "rnn-relu", "lstm", "gru", "gru-before"};
+
+// The cells with the sigmoids that they may have.
+static const struct variant {
+  strata_cell cell;
+  float hard_slope;
+} variants[] = {
+    {STRATA_RNN_TANH, 0},
+    {STRATA_RNN_RELU, 0},
+    {STRATA_LSTM, 0},
+    {STRATA_LSTM, 0.2f},
+    {STRATA_GRU_RESET_BEFORE, 0},
+    {STRATA_GRU_RESET_BEFORE, 0.2f},
+    {STRATA_GRU, 1.0f / 6},
+    {STRATA_GRU, 0},
+};
+enum { VARIANTS = sizeof variants / sizeof *variants };
+
+static size_t gates_of(strata_cell cell) {
+  switch (cell) {
+    case STRATA_RNN_TANH:
+    case STRATA_RNN_RELU: return 1;
+    case STRATA_LSTM: return 4;
+    case STRATA_GRU:
+    case STRATA_GRU_RESET_BEFORE: return 3;
+  }
+  return 0;
+}
 
 typedef struct memory {
   strata_layer layer;
@@ -69,7 +97,7 @@ typedef struct memory {
 
 static memory make(test t) {
   memory m = {0};
-  const size_t gates = t.cell == STRATA_LSTM ? 4 : t.cell == STRATA_GRU ? 3 : 1;
+  const size_t gates = gates_of(t.cell);
   const size_t accumulators = gates == 1 ? 1 : 4;
   const float bound = 2 / __builtin_sqrtf((float)t.hidden);
   seed = t.cell * 1000003 + t.input * 10007 + t.hidden * 101 + t.projection;
@@ -77,12 +105,14 @@ static memory make(test t) {
   m.layer = (strata_layer){
       t.cell, t.input, t.hidden, m.state_size,
       panels(t.hidden, accumulators + gates * (t.input + m.state_size), bound),
-      t.projection ? panels(t.projection, 1 + t.hidden, bound) : NULL, true};
+      t.projection ? panels(t.projection, 1 + t.hidden, bound) : NULL, true,
+      t.hard_slope};
   m.state_floats = t.lanes * padded(m.state_size);
   m.cell_floats = t.lanes * padded(t.hidden);
   m.state = (strata_state){floats(m.state_floats, 0), floats(m.state_floats, 0),
-                           padded(m.state_size),     floats(m.cell_floats, 0),
-                           floats(m.cell_floats, 0), padded(t.hidden), true};
+                           floats(m.state_floats, 0), padded(m.state_size),
+                           floats(m.cell_floats, 0),  floats(m.cell_floats, 0),
+                           padded(t.hidden),          true};
   m.input = floats(t.steps * t.lanes * t.input, 2);
   m.output = floats(t.steps * t.lanes * m.state_size, 1);
   m.run.steps = t.steps;
@@ -123,8 +153,8 @@ static void release(memory m) {
   free((void *)m.head.weights);
   free((void *)m.run.lengths);
   free((void *)m.run.order);
-  float *all[] = {m.state.hidden, m.state.next, m.state.cell, m.state.unprojected,
-                  m.input,        m.output,     m.run.terms,  m.head_output};
+  float *all[] = {m.state.hidden, m.state.next, m.state.reset, m.state.cell, m.state.unprojected,
+                  m.input,        m.output,     m.run.terms,   m.head_output};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
@@ -171,9 +201,10 @@ static void digests(const strata_kernels *kernels, test t) {
     free(output);
     free(head_output);
   }
-  printf("%s %s I%zu H%zu P%zu T%zu N%zu%s%s%s %016llx\n", kernels->name, names[t.cell], t.input,
-         t.hidden, t.projection, t.steps, t.lanes, t.reverse ? " reverse" : "",
-         t.lengths ? " lengths" : "", t.outputs_few ? " few" : "", (unsigned long long)hash);
+  printf("%s %s%s I%zu H%zu P%zu T%zu N%zu%s%s%s %016llx\n", kernels->name, names[t.cell],
+         t.hard_slope ? "-hard" : "", t.input, t.hidden, t.projection, t.steps, t.lanes,
+         t.reverse ? " reverse" : "", t.lengths ? " lengths" : "", t.outputs_few ? " few" : "",
+         (unsigned long long)hash);
   release(m);
 }
 
@@ -249,8 +280,8 @@ static void times(const strata_kernels *kernels, test t) {
   m.head.output_size = 1;
   m.head.activation = STRATA_ACTIVATION_NONE;
   double best = 1e30;
-  const double gates = t.cell == STRATA_LSTM ? 4 : t.cell == STRATA_GRU ? 3 : 1;
-  const double products = gates * (double)(t.hidden * (t.input + m.state_size) * t.steps * t.lanes);
+  const double products =
+      (double)gates_of(t.cell) * (double)(t.hidden * (t.input + m.state_size) * t.steps * t.lanes);
   const int calls = products < 1e6 ? 1000 : 1;
   const double end = now() + 3e8;
   for (int i = 0; i < 5 || now() < end; i++) {
@@ -263,8 +294,9 @@ static void times(const strata_kernels *kernels, test t) {
     double time = (now() - start) / calls;
     if (time < best) best = time;
   }
-  printf("%-8s %-8s I%-4zu H%-4zu T%-3zu N%-2zu %12.1f ns  %6.2f products/ns\n", kernels->name,
-         names[t.cell], t.input, t.hidden, t.steps, t.lanes, best, products / best);
+  printf("%-8s %-10s%s I%-4zu H%-4zu T%-3zu N%-2zu %12.1f ns  %6.2f products/ns\n", kernels->name,
+         names[t.cell], t.hard_slope ? "-hard" : "     ", t.input, t.hidden, t.steps, t.lanes,
+         best, products / best);
   release(m);
 }
 
@@ -280,17 +312,19 @@ int main(int count, char **arguments) {
   const strata_kernels *kernels;
   for (size_t set = 0; (kernels = strata_kernels_at(set)); set++) {
     if (only && strcmp(only, kernels->name)) continue;
-    for (int cell = STRATA_RNN_TANH; cell <= STRATA_GRU; cell++) {
+    for (int variant = 0; variant < VARIANTS; variant++) {
+      const strata_cell cell = variants[variant].cell;
+      const float slope = variants[variant].hard_slope;
       if (is_timed) {
         if (cell == STRATA_RNN_RELU) continue;
         static const size_t H[] = {8, 16, 32, 40, 64};
         for (int i = 0; i < 5; i++)
-          times(kernels, (test){cell, 1, H[i], 0, 1, 1, false, false, true});
+          times(kernels, (test){cell, 1, H[i], 0, 1, 1, false, false, true, slope});
         static const size_t big[] = {128, 256, 512, 1024};
         for (int i = 0; i < 4; i++) {
-          times(kernels, (test){cell, big[i], big[i], 0, 1, 1, false, false, true});
-          times(kernels, (test){cell, big[i], big[i], 0, 32, 1, false, false, false});
-          times(kernels, (test){cell, big[i], big[i], 0, 8, 32, false, false, false});
+          times(kernels, (test){cell, big[i], big[i], 0, 1, 1, false, false, true, slope});
+          times(kernels, (test){cell, big[i], big[i], 0, 32, 1, false, false, false, slope});
+          times(kernels, (test){cell, big[i], big[i], 0, 8, 32, false, false, false, slope});
         }
         continue;
       }
@@ -298,11 +332,11 @@ int main(int count, char **arguments) {
         for (int j = 0; j < LANES; j++) {
           size_t input = sizes[(i * 5 + j * 3) % SIZES];
           bool few = (i + j) % 2;
-          digests(kernels, (test){cell, input, sizes[i], 0, 5, lanes[j], j % 2, false, few});
-          digests(kernels, (test){cell, 129, sizes[i], 0, 37, lanes[j], i % 2, true, few});
+          digests(kernels, (test){cell, input, sizes[i], 0, 5, lanes[j], j % 2, false, few, slope});
+          digests(kernels, (test){cell, 129, sizes[i], 0, 37, lanes[j], i % 2, true, few, slope});
           if (cell == STRATA_LSTM && sizes[i] > 1)
             digests(kernels, (test){cell, input, sizes[i], sizes[i] - 1, 3, lanes[j], j % 3 == 0,
-                                    j % 2, few});
+                                    j % 2, few, slope});
         }
     }
     if (!is_timed) curves(kernels);

@@ -19,6 +19,8 @@
 //   GRU    b_ih of n, b_ih + b_hh     n r z                 r z n
 //          of r and z, b_hh of n
 //
+// A GRU is packed alike wherever its reset gate stands.
+//
 // The input's gates are added to the first accumulators and the state's to the last ones.
 //
 // A matrix of fewer than 8 rows has no panels: each row stands as it is, columns rounded up to 16
@@ -45,6 +47,8 @@ typedef enum strata_cell {
   STRATA_RNN_RELU,
   STRATA_LSTM,
   STRATA_GRU,
+  // The reset gate is applied before the product: W_hn (r * h) in place of r * (W_hn h + b_hn).
+  STRATA_GRU_RESET_BEFORE,
 } strata_cell;
 
 typedef enum strata_activation {
@@ -64,6 +68,8 @@ typedef struct strata_layer {
   const float *weights;     // layer panels, as many as hidden_size needs
   const float *projection;  // linear panels of W_hr, as many as state_size needs; or NULL
   bool has_finite_state_weights;  // no infinity and no NaN in W_hh
+  // i f o and r z are clip(hard_slope x + 1/2, 0, 1); where it is 0, the logistic 1 / (1 + e^-x).
+  float hard_slope;
 } strata_layer;
 
 // A matrix [output_size, input_size] with bias and activation.
@@ -92,7 +98,8 @@ typedef struct strata_const_rows {
 typedef struct strata_state {
   float *hidden;         // h: read, then replaced
   float *next;           // as large; its content does not matter
-  size_t hidden_stride;  // floats from row to row of these two
+  float *reset;          // as large, for r * h of a GRU whose reset gate comes before the product
+  size_t hidden_stride;  // floats from row to row of these three
   float *cell;           // c of an LSTM: read, then replaced
   float *unprojected;    // as large as c, where a projection follows
   size_t cell_stride;
@@ -117,7 +124,8 @@ typedef struct strata_run {
   float *terms;
   // Several threads may share the units of a layer without projection and without lengths: each
   // has a range whose ends are multiples of 16 or the hidden size, memory of its own for `terms`,
-  // and calls `wait` after each step, which returns when all have called it. NULL for one thread.
+  // and calls `wait` after each step, and where the reset gate comes before the product within each
+  // step too; it returns when all have called it. NULL for one thread.
   size_t first_unit;
   size_t end_unit;
   void (*wait)(void *context);

@@ -13,7 +13,7 @@ public func mutate(
   var output = change(input, &dice)
   // What has grown too much becomes what libFuzzer alone makes of it.
   if output.isEmpty || output.count > largest { output = input.mutated(largest: largest) }
-  UnsafeMutableBufferPointer(start: data, count: output.count).update(fromContentsOf: output)
+  data.update(from: output, count: output.count)
   return output.count
 }
 

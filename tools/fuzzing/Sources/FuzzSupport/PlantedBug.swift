@@ -6,9 +6,9 @@ import Foundation
 /// Asleep unless `STRATA_FUZZ_PLANTED` stands in the environment: `tools/fuzz planted` proves with it
 /// that the fuzzer would find one.
 public enum PlantedBug {
-  /// A directory entry of `.strata` with dtype code 77.
-  case unknownDType
-  /// A tensor with a Q in its name.
+  /// A directory entry of `.strata` whose dtype code reaches behind a table of 64.
+  case dtypeTable
+  /// A tensor with a character in its name that a table of letters, digits and usual marks lacks.
   case name
   /// A tensor with a dimension of 7.
   case dimension
@@ -21,8 +21,10 @@ public enum PlantedBug {
   public func spring(on tensor: StoredTensor) {
     guard Self.isAwake else { return }
     switch self {
-    case .unknownDType: spring(tensor.dtypeName == "dtype code 77")
-    case .name: spring(tensor.name.utf8.contains(UInt8(ascii: "Q")))
+    case .dtypeTable:
+      let code = tensor.dtypeName.wholeMatch(of: /dtype code (\d+)/).flatMap { Int($0.1) }
+      spring((code ?? 0) >= 64)
+    case .name: spring(tensor.name.utf8.contains(where: Set("<>?@[\\^`|~".utf8).contains))
     case .dimension: spring(tensor.shape.dimensions.contains(7))
     case .infinity: break
     }

@@ -124,9 +124,16 @@ public struct ZipImage {
       entries.insert(copy, at: dice.roll(entries.count))
     case 5...7: entries[index].mutate(room: room)
     default:
-      // Half of all: what tells of the other entries rather than bytes of tensors.
+      // Half of all: what tells of the other entries rather than bytes of tensors, the shortest ones, a
+      // byte order for example, less often.
       let telling = entries.indices.filter { entries[$0].isTelling }
-      if !telling.isEmpty { index = telling[dice.roll(telling.count)] }
+      func weight(_ entry: Int) -> Int { min(entries[entry].content.count, 256) }
+      var place = dice.roll(telling.reduce(1) { $0 + weight($1) })
+      for other in telling {
+        index = other
+        place -= weight(other)
+        if place < 0 { break }
+      }
       entries[index].mutate(room: room)
     }
   }

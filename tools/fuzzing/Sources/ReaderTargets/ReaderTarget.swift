@@ -22,14 +22,28 @@ enum ReaderTarget: String, CaseIterable {
   case pickle
   /// libhdf5 behind our guards. What it does itself is not ours to mend: tools/fuzz tells the two apart.
   case hdf5
+  /// What a process that reads HDF5 files apart might send.
+  case hdf5Answers = "hdf5-answers"
 
   /// Does with an input what a user would do with a file.
   func run(_ input: [UInt8]) {
-    let source = ByteSource(Bytes(input))
+    do throws(CheckpointError) {
+      switch self {
+      case .index: try run(input, from: ShardDirectory.shared.index(input))
+      default: try run(input, from: .input(input))
+      }
+    } catch {
+      fatalError("an input cannot be given: \(error)")
+    }
+  }
+
+  private func run(_ input: [UInt8], from source: ByteSource) {
     switch self {
-    case .strata: Reading.run(StrataFormat(), source, planted: .unknownDType)
+    case .strata: Reading.run(StrataFormat(), source, planted: .dtypeTable)
     case .safetensors: Reading.run(SafetensorsFormat(), source, planted: .name)
-    case .index: ShardDirectory.shared.run(input)
+    case .index:
+      Reading.run(SafetensorsFormat(), source, planted: .name)
+      Reading.run(PyTorchFormat(), source)
     case .npz:
       Reading.run(NPZFormat(), source, planted: .dimension)
       Reading.run(NPZFormat(), source, options: ReadOptions(npzVoid2: .bf16))
@@ -39,7 +53,8 @@ enum ReaderTarget: String, CaseIterable {
     case .pickle:
       let archive = ZipImage(pickle: input).bytes
       Reading.run(PyTorchFormat(), ByteSource(Bytes(archive)), planted: .name)
-    case .hdf5: HiddenCopy.shared.run(input)
+    case .hdf5: Reading.run(HDF5Format(), source)
+    case .hdf5Answers: HDF5Answers.run(input)
     }
   }
 
@@ -50,6 +65,7 @@ enum ReaderTarget: String, CaseIterable {
     case .npz, .pytorch, .torchscript, .exported:
       ZipImage.mutated(input, largest: largest, using: &dice)
     case .safetensors: SafetensorsImage.mutated(input, largest: largest, using: &dice)
+    case .hdf5Answers: HDF5Answers.mutated(input, largest: largest, using: &dice)
     case .index, .npy, .legacy, .pickle, .hdf5: input.mutated(largest: largest)
     }
   }
