@@ -14,15 +14,17 @@ struct NetworkTree {
 
   private static func lines(of chain: NetworkOutline.Chain) -> [String] {
     var blocks: [Block] = []
-    if let head = chain.head { blocks.append(Block(head)) }
-    let outer = chain.isCell ? "[N, " : "[T, N, "
+    let outer = "[" + chain.outer.map { "\($0), " }.joined()
+    if let head = chain.head { blocks.append(Block(head, outer)) }
     blocks += chain.stacks.reversed().map { Block($0, outer, layerLimit: layerLimit) }
-    if let embedding = chain.embedding { blocks.append(Block(embedding)) }
+    if let embedding = chain.embedding { blocks.append(Block(embedding, outer)) }
     let width = blocks.map(\.width).max() ?? 0
     var lines = [chain.head == nil ? "output" : "y"]
     for block in blocks { lines += [block.output] + block.lines(width: width) }
     let input =
-      chain.embedding == nil ? "input \(outer)\(chain.stacks[0].inputSize)]" : "tokens [T, N]"
+      chain.embedding == nil
+      ? "input \(outer)\(chain.stacks[0].inputSize)]"
+      : "tokens [\(chain.outer.joined(separator: ", "))]"
     return lines + ["  ▲", input]
   }
 }
@@ -38,8 +40,8 @@ private struct Block {
   /// Characters between the edges.
   var width: Int { max(title.count + 1, lines.map(\.count).max() ?? 0) }
 
-  init(_ end: NetworkOutline.End) {
-    let shape = ["last", "h_n"].contains(end.appliedTo) ? "[N, " : "[T, N, "
+  init(_ end: NetworkOutline.End, _ outer: String) {
+    let shape = ["last", "h_n"].contains(end.appliedTo) ? "[N, " : outer
     output = "  ▲ \(shape)\(end.outputSize)]"
     title = Self.title(end.name, end.text)
     lines = [Self.parameters(end.parameters)]

@@ -14,6 +14,12 @@ struct NetworkOutline: Encodable {
 
     /// Whether it takes one step at a time, which somebody else repeats.
     var isCell: Bool { stacks.allSatisfy { $0.type.hasSuffix("Cell") } }
+
+    /// The dimensions of inputs and outputs before the features: T steps, N sequences.
+    var outer: [String] {
+      if isCell { return ["N"] }
+      return stacks.first?.isBatchFirst == true ? ["N", "T"] : ["T", "N"]
+    }
   }
 
   /// An embedding or an output layer.
@@ -55,6 +61,7 @@ struct NetworkOutline: Encodable {
     var gateCount: Int
     var gates: [Gate]
     var directions: [String]
+    var isBatchFirst: Bool
     var layers: [Layer]
     var parameters: Int
 
@@ -65,7 +72,9 @@ struct NetworkOutline: Encodable {
       case projectionSize = "projection_size"
       case outputSize = "output_size"
       case gateCount = "gate_count"
-      case gates, directions, layers, parameters
+      case gates, directions
+      case isBatchFirst = "batch_first"
+      case layers, parameters
     }
 
     /// Features of h and of one direction's output.
@@ -163,6 +172,7 @@ extension NetworkOutline.Stack {
     gateCount = configuration.kind.gateCount
     gates = Gate.gates(of: configuration)
     directions = configuration.directions.map(\.text)
+    isBatchFirst = configuration.isBatchFirst
     var counts: [Int: Int] = [:]
     for (name, shape) in try configuration.parameters(ofModule: name)
     where name.direction == .forward {

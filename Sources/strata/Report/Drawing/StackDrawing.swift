@@ -58,7 +58,7 @@ struct StackDrawing {
   /// The shape of what goes up from a row.
   private func passed(from row: NetworkRows.Row, to above: NetworkRows.Row, y: Double) -> Markup {
     guard let size = outputSize(of: row.content) else { return .group([]) }
-    var outer = chain.isCell ? "N × " : "T × N × "
+    var outer = chain.outer.map { "\($0) × " }.joined()
     if case .head(let head) = row.content, head.appliedTo != "all" { outer = "N × " }
     return .label(
       "shape start", x: Self.width / 2 + 10, y: y,
@@ -88,7 +88,7 @@ struct StackDrawing {
         .label("end-label", x: middle, y: row.middle + 2, [chain.head == nil ? "output" : "y"])
       ]
     case .input:
-      let what: Markup = chain.embedding == nil ? "input" : "tokens, T × N"
+      let what: Markup = chain.embedding == nil ? "input" : .text("tokens, " + chain.outer.joined(separator: " × "))
       return [.label("end-label", x: middle, y: row.y + 16, [what])]
     case .head(let head):
       return end(head, "head", row, note: head.note)
