@@ -1,6 +1,3 @@
-internal import Dispatch
-internal import Synchronization
-
 /// Reads the pieces of a tensor in order, each of them while the one before it is worked on.
 ///
 /// One piece is read ahead, so that memory stays at two pieces.
@@ -34,27 +31,20 @@ struct ReadAhead: ~Copyable {
 }
 
 /// A piece that another thread reads.
-private final class PendingPiece: Sendable {
-  private let group = DispatchGroup()
-  private let outcome = Mutex<Result<TensorPiece, CheckpointError>?>(nil)
+private struct PendingPiece {
+  private let work: BackgroundWork<Result<TensorPiece, CheckpointError>>
 
   init(_ contents: any TensorBytes, _ range: Range<Int>) {
-    DispatchQueue.global(qos: .userInitiated).async(group: group) { [self] in
-      let read: Result<TensorPiece, CheckpointError>
+    work = BackgroundWork {
       do throws(CheckpointError) {
-        read = .success(try contents.piece(in: range))
+        return .success(try contents.piece(in: range))
       } catch {
-        read = .failure(error)
+        return .failure(error)
       }
-      outcome.withLock { $0 = read }
     }
   }
 
-  func wait() { group.wait() }
+  func wait() { work.wait() }
 
-  func result() throws(CheckpointError) -> TensorPiece {
-    wait()
-    guard let read = outcome.withLock({ $0 }) else { preconditionFailure("a read without an end") }
-    return try read.get()
-  }
+  func result() throws(CheckpointError) -> TensorPiece { try work.value().get() }
 }

@@ -1,5 +1,4 @@
 import Checkpoints
-import Dispatch
 
 /// Where what a file holds comes from: what `convert` did, step by step, the oldest first.
 ///
@@ -69,7 +68,7 @@ struct PendingProvenance: PendingText {
   /// What is done, without the digests.
   private let step: Provenance.Step
   /// Those of the sources, in their order.
-  private let digests: [SourceDigest]
+  private let digests: SourceDigests
 
   /// What stands in the place of a digest that is not known yet.
   private static let unknown = String(repeating: "0", count: 64)
@@ -81,8 +80,7 @@ struct PendingProvenance: PendingText {
     assumed: [Assumed]
   ) throws(CheckpointError) {
     var sources: [Provenance.Source] = []
-    var digests: [SourceDigest] = []
-    let queue = DispatchQueue(label: "digests", qos: .userInitiated)
+    var hashed: [ByteSource] = []
     for reader in readers {
       // An index names the files in which the tensors stand.
       let own = reader.source.path
@@ -94,12 +92,12 @@ struct PendingProvenance: PendingText {
           Provenance.Source(
             name: (file.path ?? "").fileName, format: reader.format, bytes: file.count,
             sha256: Self.unknown))
-        digests.append(SourceDigest(of: file, on: queue))
+        hashed.append(file)
       }
     }
     step = Provenance.Step(
       tool: "strata \(Strata.version)", sources: sources, options: options, assumed: assumed)
-    self.digests = digests
+    digests = SourceDigests(of: hashed)
     self.earlier = earlier
   }
 
@@ -110,7 +108,9 @@ struct PendingProvenance: PendingText {
 
   func text() throws(CheckpointError) -> String {
     var step = step
-    for index in digests.indices { step.sources[index].sha256 = try digests[index].hexadecimal() }
+    for (index, digits) in try digests.hexadecimal().enumerated() {
+      step.sources[index].sha256 = digits
+    }
     return try CanonicalJSON.encode(earlier + [step])
   }
 }

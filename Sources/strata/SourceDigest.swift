@@ -1,37 +1,32 @@
 import Checkpoints
 import Crypto
-import Dispatch
-import Synchronization
 
-/// The SHA-256 of a file, computed on another thread while the file is converted.
-final class SourceDigest: Sendable {
-  private let group = DispatchGroup()
-  private let outcome = Mutex<Result<String, CheckpointError>?>(nil)
+/// The SHA-256 of files, computed one after the other on another thread while they are converted.
+struct SourceDigests: Sendable {
+  private let work: BackgroundWork<[Result<String, CheckpointError>]>
 
   /// How many bytes are hashed at a time: the size of a chunk, of which memory is kept.
   private static let pieceSize = 1 << 20
 
-  /// Begins to hash what is not hashed while another digest of the same `queue` is.
-  init(of source: ByteSource, on queue: DispatchQueue) {
-    queue.async(group: group) { [self] in
-      let digest: Result<String, CheckpointError>
-      do throws(CheckpointError) {
-        digest = .success(try Self.hexadecimal(source))
-      } catch {
-        digest = .failure(error)
+  /// Begins to hash.
+  init(of sources: [ByteSource]) {
+    work = BackgroundWork {
+      sources.map { source in
+        do throws(CheckpointError) {
+          return .success(try Self.hexadecimal(source))
+        } catch {
+          return .failure(error)
+        }
       }
-      outcome.withLock { $0 = digest }
     }
   }
 
-  /// The digits of the digest; waits until it is known.
-  /// - Throws: what reading the file throws.
-  func hexadecimal() throws(CheckpointError) -> String {
-    group.wait()
-    guard let digest = outcome.withLock({ $0 }) else {
-      preconditionFailure("a digest without an end")
-    }
-    return try digest.get()
+  /// The digits of every digest; waits until all are known.
+  /// - Throws: what reading a file throws.
+  func hexadecimal() throws(CheckpointError) -> [String] {
+    var digits: [String] = []
+    for digest in work.value() { digits.append(try digest.get()) }
+    return digits
   }
 
   private static func hexadecimal(_ source: ByteSource) throws(CheckpointError) -> String {

@@ -1,5 +1,4 @@
 import Checkpoints
-import Dispatch
 
 #if canImport(Darwin)
   import Darwin
@@ -67,12 +66,14 @@ enum StopSignals {
     }
     unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
     let waited = signals
-    DispatchQueue(label: "signals").async {
+    let isWaiting = startThread {
       var signals = waited
       var number: Int32 = 0
       while unsafe sigwait(&signals, &number) != 0 {}
       AtomicFile.removeHiddenFiles { _exit(128 + number) }
     }
+    // With no thread to take them, signals end the process as the system does.
+    if !isWaiting { unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil) }
   }
 
   /// Whether whoever started the process wants it to go on, as `nohup` does.

@@ -1,5 +1,3 @@
-internal import Dispatch
-internal import Synchronization
 
 extension StrataFormat {
   /// The most decoded bytes that a chunk may have, so that reading stays bounded.
@@ -70,21 +68,25 @@ extension StrataFormat {
 
     /// Every chunk is read and checked, by as many threads as there are processors.
     func checksum(count: Int) throws(CheckpointError) -> UInt32 {
-      let outcomes = Mutex(
-        [Result<UInt32, CheckpointError>?](repeating: nil, count: part.chunks.count))
-      DispatchQueue.concurrentPerform(iterations: part.chunks.count) { index in
-        let outcome: Result<UInt32, CheckpointError>
-        do throws(CheckpointError) {
-          outcome = .success(try checksum(ofChunk: index))
-        } catch {
-          outcome = .failure(error)
+      let chunks = part.chunks.count
+      let threads = min(processorCount, chunks)
+      @Sendable func checksums(from first: Int) -> [Result<UInt32, CheckpointError>] {
+        stride(from: first, to: chunks, by: threads).map { index in
+          do throws(CheckpointError) {
+            return .success(try self.checksum(ofChunk: index))
+          } catch {
+            return .failure(error)
+          }
         }
-        outcomes.withLock { $0[index] = outcome }
       }
+      let others = (1..<max(1, threads)).map { first in
+        BackgroundWork { checksums(from: first) }
+      }
+      let outcomes = [chunks > 0 ? checksums(from: 0) : []] + others.map { $0.value() }
       var whole = CRC32()
-      for (index, outcome) in outcomes.withLock({ $0 }).enumerated() {
-        guard let outcome else { preconditionFailure("a chunk that nobody has read") }
-        whole.append(try outcome.get(), count: decodedRange(index).count)
+      for index in 0..<chunks {
+        let (place, thread) = index.quotientAndRemainder(dividingBy: threads)
+        whole.append(try outcomes[thread][place].get(), count: decodedRange(index).count)
       }
       return whole.value
     }
