@@ -1,4 +1,3 @@
-
 extension StrataFormat {
   /// The most decoded bytes that a chunk may have, so that reading stays bounded.
   static let largestChunkSize = 1 << 24

@@ -88,7 +88,8 @@ struct StackDrawing {
         .label("end-label", x: middle, y: row.middle + 2, [chain.head == nil ? "output" : "y"])
       ]
     case .input:
-      let what: Markup = chain.embedding == nil ? "input" : .text("tokens, " + chain.outer.joined(separator: " × "))
+      let what: Markup =
+        chain.embedding == nil ? "input" : .text("tokens, " + chain.outer.joined(separator: " × "))
       return [.label("end-label", x: middle, y: row.y + 16, [what])]
     case .head(let head):
       return end(head, "head", row, note: head.note)
