@@ -117,6 +117,12 @@ public struct ByteSource: Sendable {
     return try file.withNumber(body)
   }
 
+  /// Checks that the file was not written to since it was opened; for bytes that somebody else read of it.
+  /// - Throws: `fileChanged`, `notReadable`.
+  package func checkUnchanged() throws(CheckpointError) {
+    if case .file(let file) = origin { try file.checkUnchanged() }
+  }
+
   /// The bytes in memory, when they are all there.
   package var memory: Bytes? {
     if case .memory(let bytes) = origin { bytes[start..<(start + count)] } else { nil }

@@ -18,6 +18,8 @@ public struct CheckpointContents: Sendable {
   /// Metadata whose texts get known only while the tensors are written, such as the checksum of a file
   /// that is hashed meanwhile; `metadata` holds a text of as many bytes in the place of each.
   package var pendingMetadata: [String: any PendingText] = [:]
+  /// The open files in which tensors stand beside the file itself, in the order of their names.
+  package var otherSources: [ByteSource] = []
   /// The state dicts of a nested file, whose tensors bear their whole paths as names; empty for a file
   /// that has no nesting.
   public var stateDicts: [NestedStateDict] = []

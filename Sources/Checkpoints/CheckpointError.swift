@@ -197,12 +197,30 @@ extension String {
   /// The string with control, format and bidirectional characters spelled `\u{1B}`, so that a name
   /// from a file cannot steer a terminal.
   package var escapedForDisplay: String {
+    escapingSteering { "\\u{\(String($0.value, radix: 16, uppercase: true))}" }
+  }
+
+  /// The same for a JSON text without line breaks, as `\u001b`: it stays the same JSON.
+  package var escapedForJSON: String {
+    escapingSteering { scalar in
+      UTF16.encode(scalar).map { units in
+        units.map { unit in
+          let digits = String(unit, radix: 16)
+          return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        }.joined()
+      } ?? ""
+    }
+  }
+
+  private func escapingSteering(_ spelling: (Unicode.Scalar) -> String) -> String {
+    // Most texts are long and plain.
+    if utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return self }
     var escaped = ""
     for scalar in unicodeScalars {
       switch scalar.properties.generalCategory {
       case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse,
         .unassigned:
-        escaped += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+        escaped += spelling(scalar)
       default:
         escaped.unicodeScalars.append(scalar)
       }

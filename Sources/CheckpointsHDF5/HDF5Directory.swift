@@ -103,7 +103,7 @@ struct HDF5Directory: Sendable {
             source: source, offset: offset, elementSize: type.dtype.size,
             isBigEndian: type.isBigEndian)
         } else {
-          library(index)
+          UnchangedBytes(source: source, bytes: library(index))
         }
       let tensor = StoredTensor(
         name: entry.name, dtype: type.dtype, shape: entry.shape,

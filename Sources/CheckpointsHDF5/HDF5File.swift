@@ -27,23 +27,26 @@ final class HDF5File: Sendable {
   }
 
   private let state: Mutex<State>
+  /// What libhdf5 reads from, open as long as the file is; nil for a file that is written.
+  private let source: ByteSource?
 
   /// Names for files in memory: libhdf5 takes two of one name for one file.
   private static let memoryCount = Atomic<Int>(0)
 
-  /// Opens a file for reading; through `descriptor`, where that is the source's and nothing can be
-  /// opened.
+  /// Opens a file for reading, where the source has one through its descriptor: libhdf5 sees the file that
+  /// was checked, whatever has its name by now.
   /// - Throws: `truncated`, `fileBusy`, `hdf5Invalid`.
-  init(reading source: ByteSource, descriptor: Int32? = nil) throws(CheckpointError) {
+  init(reading source: ByteSource) throws(CheckpointError) {
     let file = try HDF5Library.locked { () throws(CheckpointError) in
       let access = try HDF5Handle(properties: strata_h5_file_access())
-      if let descriptor {
+      let opened = try source.withDescriptor { descriptor throws(CheckpointError) in
         try HDF5Library.check(
           strata_h5_use_descriptor(access.id, descriptor), "no driver for descriptors")
         return try Self.open("/strata descriptor", access)
       }
+      if let opened { return opened }
       if let path = source.path {
-        // Set explicitly: some builds have drivers that open sockets.
+        // A mapped file, which does not change. Set explicitly: some builds have drivers that open sockets.
         try HDF5Library.check(H5Pset_fapl_sec2(access.id), "no driver for files")
         return try Self.open(path, access)
       }
@@ -59,6 +62,7 @@ final class HDF5File: Sendable {
       return try Self.open("strata memory \(number)", access)
     }
     self.state = Mutex(State(file: try HDF5Handle(file, "the file cannot be opened")))
+    self.source = source
   }
 
   private static func open(
@@ -96,6 +100,7 @@ final class HDF5File: Sendable {
     }
     self.state = Mutex(
       State(file: try HDF5Handle(file, "the file cannot be created", code: .notWritable)))
+    self.source = nil
   }
 
   /// Runs `body` with the file while nobody else is in libhdf5.

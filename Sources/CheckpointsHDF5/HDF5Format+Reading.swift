@@ -21,7 +21,9 @@ extension HDF5Format {
         "the file ends here; no HDF5 file has fewer than \(Self.smallestFile) bytes")
     }
     do {
-      return try isIsolated ? openIsolated(source) : openHere(source)
+      return try source.unchanged { () throws(CheckpointError) in
+        try isIsolated ? openIsolated(source) : openHere(source)
+      }
     } catch {
       // A helper knows the file by another name.
       var error = error
@@ -46,5 +48,19 @@ extension HDF5Format {
     return try process.directory.contents(of: source) { entry in
       IsolatedBytes(process: process, entry: entry)
     }
+  }
+}
+
+extension ByteSource {
+  /// What `body` makes of the file, whose bytes it reads past this source, unless the file was changed:
+  /// that is then what is wrong, whatever came of it.
+  /// - Throws: `fileChanged`, what `body` throws.
+  func unchanged<Result>(
+    _ body: () throws(CheckpointError) -> Result
+  ) throws(CheckpointError) -> Result {
+    let result: Swift.Result<Result, CheckpointError>
+    do { result = .success(try body()) } catch { result = .failure(error) }
+    try checkUnchanged()
+    return try result.get()
   }
 }

@@ -56,7 +56,7 @@ public enum HDF5Helper {
     }
     let seconds = UInt64(HDF5Exchange.seconds(forFileOf: size))
     strata_isolation_allow(seconds)
-    let file = try HDF5File(reading: source, descriptor: STRATA_ISOLATION_INPUT)
+    let file = try HDF5File(reading: source)
     let (directory, places) = try file.walk(source)
     try directory.check(in: source)
     send(.directory, directory.encoded)

@@ -39,6 +39,16 @@ struct LibraryBytes: TensorBytes {
   }
 }
 
+/// Bytes that libhdf5 reads, here or in a helper, of one state of the file.
+struct UnchangedBytes: TensorBytes {
+  let source: ByteSource
+  let bytes: any TensorBytes
+
+  func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
+    try source.unchanged { () throws(CheckpointError) in try bytes.bytes(in: range) }
+  }
+}
+
 /// The bytes of `range` out of the whole elements that hold them.
 func elements(
   of range: Range<Int>, size: Int, read: (Range<Int>) throws(CheckpointError) -> Bytes

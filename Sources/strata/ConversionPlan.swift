@@ -217,7 +217,7 @@ struct ConversionPlan {
       contents.ignored.append(
         "\(Provenance.metadataKey), which is no provenance: \(error.reason)")
     }
-    let provenance = try PendingProvenance(
+    let provenance = PendingProvenance(
       after: earlier, of: [input] + (golden.map { [$0] } ?? []), options: changes + packing,
       assumed: mapping?.assumptions.map(Assumed.init) ?? [])
     contents.metadata[Provenance.metadataKey] = try provenance.placeholder()

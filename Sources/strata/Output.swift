@@ -70,7 +70,7 @@ struct Output {
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do {
-      return String(decoding: try encoder.encode(object), as: UTF8.self)
+      return String(decoding: try encoder.encode(object), as: UTF8.self).escapedForJSON
     } catch {
       preconditionFailure("a report that is no JSON: \(error)")
     }

@@ -74,20 +74,15 @@ struct PendingProvenance: PendingText {
   private static let unknown = String(repeating: "0", count: 64)
 
   /// Begins to hash the files of `readers`, the input's first.
-  /// - Throws: `fileNotFound`, `notReadable`.
   init(
     after earlier: [Provenance.Step], of readers: [CheckpointReader], options: [String],
     assumed: [Assumed]
-  ) throws(CheckpointError) {
+  ) {
     var sources: [Provenance.Source] = []
     var hashed: [ByteSource] = []
     for reader in readers {
       // An index names the files in which the tensors stand.
-      let own = reader.source.path
-      let others = Set(reader.tensors.compactMap(\.file)).subtracting([own ?? ""]).sorted()
-      var files = [reader.source]
-      for path in others { files.append(try ByteSource(contentsOf: path)) }
-      for file in files {
+      for file in [reader.source] + reader.contents.otherSources {
         sources.append(
           Provenance.Source(
             name: (file.path ?? "").fileName, format: reader.format, bytes: file.count,

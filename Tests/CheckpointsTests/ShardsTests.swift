@@ -52,6 +52,19 @@ struct ShardsTests {
     #expect(try CheckpointReader(contentsOf: empty).tensors.isEmpty)
   }
 
+  @Test("The files that are hashed are those that are read, whatever has their names by now")
+  func replaced() throws {
+    try write(["a"], to: "2.safetensors")
+    try write(["b"], to: "1.safetensors")
+    let path = try writeIndex(#"{"weight_map":{"a":"2.safetensors","b":"1.safetensors"}}"#)
+    let reader = try CheckpointReader(contentsOf: path)
+    let before = try ["1.safetensors", "2.safetensors"].map(directory.read)
+    try Data("another".utf8).write(
+      to: URL(fileURLWithPath: directory.path("2.safetensors")), options: .atomic)
+    let read = try reader.contents.otherSources.map { try $0.bytes(in: 0..<$0.count).array }
+    #expect(read == before)
+  }
+
   @Test(
     "Each rule has its code",
     arguments: [

@@ -132,7 +132,7 @@ import Testing
   /// Names that steer a terminal are shown, not obeyed; the JSON has them as they are.
   @Test func hostileNames() throws {
     let bench = try Workbench()
-    let name = "\u{1B}]52;c;eA==\u{7}two\nlines\u{202E}"
+    let name = "\u{1B}]52;c;eA==\u{7}two\nlines\u{202E}\u{E0001}\u{9B}é"
     let checkpoint = Checkpoint(
       stateDict: [name: Tensor([1] as [Float], shape: [1])], metadata: ["k\u{1B}": "v\nw"])
     try bench.write(checkpoint, to: "a.strata")
@@ -143,6 +143,8 @@ import Testing
       #expect(!result.output.contains("\u{202E}"))
       #expect(result.output.contains("\\u{1B}]52;c;eA==\\u{7}two\\u{A}lines\\u{202E}"), "\(result)")
     }
+    let raw = try bench.succeed("inspect", "a.strata", "--json").output
+    #expect(raw.contains(#"two\nlines\u202e\udb40\udc01\u009bé""#), "\(raw)")
     let report = try bench.json("inspect", "a.strata")
     #expect((report["tensors"] as? [[String: Any]])?.first?["name"] as? String == name)
     try bench.fail("verify", "a.strata", "a.strata", code: "goldenMismatch")

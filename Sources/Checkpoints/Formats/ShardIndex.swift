@@ -98,8 +98,10 @@ struct ShardIndex {
       wanted[place.file, default: []].append(place.tensor)
     }
     var found: [String: StoredTensor] = [:]
+    var shards: [String: ByteSource] = [:]
     for file in order {
       let shard = try source.sibling(file)
+      shards[file] = shard
       do {
         let part = try Self.open(shard)
         let names = wanted[file] ?? []
@@ -111,6 +113,7 @@ struct ShardIndex {
       }
     }
     contents.tensors = places.compactMap { found[$0.tensor] }
+    contents.otherSources = order.sorted().compactMap { shards[$0] }
     return contents
   }
 
