@@ -82,9 +82,9 @@ public final class SequenceModel: Sendable {
   /// Makes the working memory of one stream, or of one batch of sequences, with a state of zeros.
   /// - Parameters:
   ///   - batchSize: How many sequences run side by side.
-  ///   - threads: How many threads a call may use, this one among them; the others are made now, and
-  ///     sleep between calls. A call is divided by sequences, directions, layers or units, or not at all
-  ///     where that would not pay; the result does not depend on it.
+  ///   - threads: How many threads a call may use, this one among them; the others are made now, as far as
+  ///     the system has them, and sleep between calls. A call is divided by sequences, directions, layers or
+  ///     units, or not at all where that would not pay; the result does not depend on it.
   ///   - instructionSet: The kernels; the result does not depend on them either.
   public func makeSession(
     batchSize: Int = 1, threads: Int = 1, instructionSet: InstructionSet = .fastest

@@ -80,13 +80,15 @@ public final class Session {
     precondition(batchSize > 0 && threads > 0, "at least one sequence and one thread")
     self.model = model
     self.batchSize = batchSize
-    self.threads = threads
     self.instructionSet = instructionSet
     unsafe kernels = unsafe instructionSet.kernels
     memories = model.stacks.map { StackMemory($0.configuration, batchSize: batchSize) }
     let layers = LayerTable(model, memories)
     self.layers = layers
-    pool = threads > 1 ? WorkerPool(count: threads) : nil
+    let pool = threads > 1 ? WorkerPool(count: threads) : nil
+    let threads = pool?.count ?? 1
+    self.pool = threads > 1 ? pool : nil
+    self.threads = threads
     terms = (0..<threads).map { _ in
       FloatMemory(count: Int(STRATA_ROWS) * layers.termsSize)
     }

@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Synchronization
 
 #if canImport(Darwin)
@@ -19,25 +20,18 @@ final class WorkerPool {
   let count: Int
   private let work: SharedWork
 
+  /// Makes the threads, fewer where the system has no more of them.
   init(count: Int) {
-    self.count = count
-    work = SharedWork(helpers: count - 1)
-    let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
-    unsafe pthread_attr_init(attributes)
-    // Nobody waits for their end: what they use, they hold.
-    unsafe pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
+    let work = SharedWork()
+    var helpers = 0
     for index in 1..<max(1, count) {
-      let start = unsafe Unmanaged.passRetained(WorkerStart(work: work, index: index))
-      #if canImport(Darwin)
-        var thread: pthread_t?
-      #else
-        var thread: pthread_t = 0
-      #endif
-      let status = unsafe pthread_create(&thread, attributes, runWorker, start.toOpaque())
-      precondition(status == 0, "no thread could be made")
+      // Nobody waits for their end: what they use, they hold.
+      guard startThread({ work.help(index) }) else { break }
+      helpers += 1
     }
-    unsafe pthread_attr_destroy(attributes)
-    unsafe attributes.deallocate()
+    work.helpers = helpers
+    self.work = work
+    self.count = helpers + 1
   }
 
   deinit { work.stop() }
@@ -61,31 +55,6 @@ final class WorkerPool {
   }
 }
 
-private final class WorkerStart {
-  let work: SharedWork
-  let index: Int
-
-  init(work: SharedWork, index: Int) {
-    self.work = work
-    self.index = index
-  }
-}
-
-#if canImport(Darwin)
-  private func runWorker(_ start: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    let start = unsafe Unmanaged<WorkerStart>.fromOpaque(start).takeRetainedValue()
-    start.work.help(start.index)
-    return nil
-  }
-#else
-  private func runWorker(_ start: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let start = unsafe start else { return nil }
-    let worker = unsafe Unmanaged<WorkerStart>.fromOpaque(start).takeRetainedValue()
-    worker.work.help(worker.index)
-    return nil
-  }
-#endif
-
 /// `meet` of the pool whose context it is, as the kernels call it.
 func meetThreads(_ context: UnsafeMutableRawPointer?) {
   guard let context = unsafe context else { return }
@@ -95,7 +64,8 @@ func meetThreads(_ context: UnsafeMutableRawPointer?) {
 /// What the threads of a pool share.
 @safe
 private final class SharedWork: @unchecked Sendable {
-  private let helpers: Int
+  /// Written before the first call.
+  var helpers = 0
   /// One more with every call.
   private let generation = Atomic<Int>(0)
   private let isStopping = Atomic<Bool>(false)
@@ -109,8 +79,7 @@ private final class SharedWork: @unchecked Sendable {
   @unsafe private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   @unsafe private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-  init(helpers: Int) {
-    self.helpers = helpers
+  init() {
     unsafe pthread_mutex_init(mutex, nil)
     unsafe pthread_cond_init(condition, nil)
   }
