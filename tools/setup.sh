@@ -108,6 +108,22 @@ install_reference_readers() {
   export STRATA_REFERENCE_PYTHON
 }
 
+# Those of them that are there, for short forms: without PyTorch, some gigabytes, `without` leaves its format
+# out.
+find_reference_readers() {
+  # shellcheck disable=SC2034
+  without=()
+  : "${STRATA_REFERENCE_PYTHON:=$PWD/.build/reference/bin/python}"
+  if ! "$STRATA_REFERENCE_PYTHON" -c 'import torch, numpy, h5py, safetensors' 2>/dev/null; then
+    echo "PyTorch is not there: its format is left out."
+    install_python
+    STRATA_REFERENCE_PYTHON="$STRATA_PYTHON"
+    # shellcheck disable=SC2034
+    without=(--without pytorch)
+  fi
+  export STRATA_REFERENCE_PYTHON
+}
+
 # Chromium, a typeface that the pages ask for, and a Python that speaks to it; STRATA_BROWSER_PYTHON.
 install_browser() {
   install_packages "chromium fonts-inter python3 python3-venv" "python"

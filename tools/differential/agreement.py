@@ -2,7 +2,7 @@
 """Strata's readers beside the reference readers on thousands of damaged files: do they agree?
 
     python tools/differential/agreement.py PROBE STRATA [--quick] [--count N] [--seed N]
-        [--only FORMAT] [--keep FOLDER] [--output FOLDER] [--page FILE]
+        [--only FORMAT] [--without FORMAT] [--keep FOLDER] [--output FOLDER] [--page FILE]
 
 Files are made from small sound ones (seeds.py) by damage to any byte and, with checksums made
 right again, to what the format says (mutations.py). Both readers accept or refuse each; what
@@ -105,14 +105,18 @@ def main():
     parser.add_argument("--count", type=int)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--only", choices=list(seeds.FORMATS))
+    parser.add_argument("--without", choices=list(seeds.FORMATS))
     parser.add_argument("--keep", metavar="FOLDER")
     parser.add_argument("--output", default=".build/trust")
     parser.add_argument("--page", metavar="FILE", help="write the tables into this page of DocC")
     args = parser.parse_args()
     args.count = args.count or (QUICK if args.quick else COUNT)
     print(f"seed {args.seed}, {args.count:,} files of each format")
-    versions, results, entries = seeds.versions(), {}, []
+    versions, results, entries = {}, {}, []
     for form in [args.only] if args.only else seeds.FORMATS:
+        if form == args.without:
+            continue
+        versions[form] = seeds.version(form)
         results[form] = compare(form, args, args.probe, args.strata)
         verdicts, explained, unexplained = results[form]
         print(form, dict(verdicts), f"unexplained: {len(unexplained)}", flush=True)

@@ -85,17 +85,16 @@ def hdf5():
 
 FORMATS = {"strata": strata, "safetensors": safetensors, "pytorch": pytorch, "npz": npz,
            "hdf5": hdf5}
-LIBRARIES = {"strata": "tools/read_strata.py", "safetensors": "safetensors", "npz": "numpy",
-             "pytorch": "torch, weights_only", "hdf5": "h5py"}
+LIBRARIES = {"safetensors": "safetensors", "npz": "numpy", "pytorch": "torch", "hdf5": "h5py"}
 
 
-def versions():
-    """The reference readers with their versions, by format."""
-    import h5py
-    import numpy
-    import safetensors as rust
-    import torch
-    return {"strata": "tools/read_strata.py", "safetensors": f"safetensors {rust.__version__}",
-            "pytorch": f"torch {torch.__version__.split('+')[0]}, weights_only",
-            "npz": f"numpy {numpy.__version__}",
-            "hdf5": f"h5py {h5py.__version__}, libhdf5 {h5py.version.hdf5_version}"}
+def version(form):
+    """The reference reader of a format with its version."""
+    import importlib
+    if form not in LIBRARIES:
+        return "tools/read_strata.py"
+    library = importlib.import_module(LIBRARIES[form])
+    told = f"{LIBRARIES[form]} {library.__version__.split('+')[0]}"
+    if form == "hdf5":
+        told += f", libhdf5 {library.version.hdf5_version}"
+    return told + (", weights_only" if form == "pytorch" else "")

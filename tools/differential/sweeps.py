@@ -2,7 +2,8 @@
 """Every flipped bit and every truncation of small files, by Strata's reader and by the reference
 reader.
 
-    python tools/differential/sweeps.py PROBE STRATA [--quick] [--output FOLDER] [--page FILE]
+    python tools/differential/sweeps.py PROBE STRATA [--quick] [--without FORMAT] [--output FOLDER]
+        [--page FILE]
 
 A file counts as rejected when an error comes of it, as harmless when the same tensors come of
 it, and as silently wrong when others do. What a format does not protect no reader can notice:
@@ -59,15 +60,16 @@ def sweep(reader, data, damage, is_quick):
     return counts
 
 
-def measure(probe, tool, is_quick):
+def measure(probe, tool, is_quick, without):
     """A row for each format, file, damage and reader."""
-    versions = seeds.versions()
     for form, make in seeds.FORMATS.items():
+        if form == without:
+            continue
         ours, theirs = Strata(probe, tool), reference(form)
         # Two files of each format tell enough.
         for name, data in list(make().items())[:2]:
             for what, damage in (("bit flips", flips), ("truncations", truncations)):
-                for reader, title in ((ours, "Strata"), (theirs, versions[form])):
+                for reader, title in ((ours, "Strata"), (theirs, seeds.version(form))):
                     begin = time.monotonic()
                     counts = sweep(reader, data, damage, is_quick and form != "strata")
                     yield {"format": form, "file": name, "bytes": len(data), "damage": what,
@@ -121,10 +123,11 @@ def main():
     parser.add_argument("probe")
     parser.add_argument("strata")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--without", choices=list(seeds.FORMATS))
     parser.add_argument("--output", default=".build/trust")
     parser.add_argument("--page", metavar="FILE", help="write the table into this page of DocC")
     args = parser.parse_args()
-    rows = list(measure(args.probe, args.strata, args.quick))
+    rows = list(measure(args.probe, args.strata, args.quick, args.without))
     os.makedirs(args.output, exist_ok=True)
     entries = summary(rows)
     with open(os.path.join(args.output, "sweeps.json"), "w", encoding="utf-8") as file:
