@@ -7,8 +7,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+// What the driver is told of a file.
+typedef struct {
+  int descriptor;
+  haddr_t size;
+} descriptor_info;
 
 typedef struct {
   // Whatever libhdf5 keeps of a file; it has to come first.
@@ -20,13 +25,12 @@ typedef struct {
 
 static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t most) {
   (void)name, (void)most;
-  const int *descriptor = H5Pget_driver_info(access);
-  struct stat status;
-  if (!descriptor || flags != H5F_ACC_RDONLY || fstat(*descriptor, &status)) return NULL;
+  const descriptor_info *info = H5Pget_driver_info(access);
+  if (!info || flags != H5F_ACC_RDONLY) return NULL;
   descriptor_file *file = calloc(1, sizeof *file);
   if (!file) return NULL;
-  file->descriptor = *descriptor;
-  file->end_of_file = (haddr_t)status.st_size;
+  file->descriptor = info->descriptor;
+  file->end_of_file = info->size;
   return &file->common;
 }
 
@@ -94,7 +98,7 @@ static herr_t unlock(H5FD_t *file) {
   return 0;
 }
 
-herr_t strata_h5_use_descriptor(hid_t access, int descriptor) {
+herr_t strata_h5_use_descriptor(hid_t access, int descriptor, uint64_t size) {
   static const H5FD_class_t driver = {
 #if defined(H5FD_CLASS_VERSION)
       .version = H5FD_CLASS_VERSION,
@@ -104,7 +108,7 @@ herr_t strata_h5_use_descriptor(hid_t access, int descriptor) {
       // The largest offset that the system knows.
       .maxaddr = INT64_MAX,
       .fc_degree = H5F_CLOSE_WEAK,
-      .fapl_size = sizeof descriptor,
+      .fapl_size = sizeof(descriptor_info),
       .open = open_file,
       .close = close_file,
       .query = query,
@@ -119,5 +123,6 @@ herr_t strata_h5_use_descriptor(hid_t access, int descriptor) {
   };
   static hid_t registered = -1;
   if (registered < 0) registered = H5FDregister(&driver);
-  return registered < 0 ? -1 : H5Pset_driver(access, registered, &descriptor);
+  const descriptor_info info = {.descriptor = descriptor, .size = size};
+  return registered < 0 ? -1 : H5Pset_driver(access, registered, &info);
 }

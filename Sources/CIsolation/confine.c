@@ -67,16 +67,10 @@ static int restrict_files(void) {
 // What is needed to read a file, to have memory, and to end. All else is refused with EPERM.
 static const int calls[] = {
     SYS_read, SYS_write, SYS_pread64, SYS_readv, SYS_lseek, SYS_close, SYS_fstat,
-    SYS_fcntl, SYS_flock, SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_sched_yield,
+    SYS_flock, SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex, SYS_sched_yield,
     SYS_clock_gettime, SYS_clock_nanosleep, SYS_getrandom, SYS_getpid, SYS_gettid,
     SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit,
     SYS_exit_group,
-#if defined(SYS_newfstatat)
-    SYS_newfstatat,
-#endif
-#if defined(SYS_statx)
-    SYS_statx,
-#endif
 };
 
 #if defined(__x86_64__)
@@ -109,7 +103,11 @@ static int restrict_calls(void) {
       // abort() signals the process itself; nobody else may be.
       FOR(SYS_tgkill, 4), LOAD(args[0]),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1), ALLOW, REFUSE,
-      // Its own limits, which can only shrink.
+      // What a descriptor is, but nobody to be signalled because of it.
+      FOR(SYS_fcntl, 5), LOAD(args[1]), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_GETFL, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_GETFD, 0, 1), ALLOW, REFUSE,
+      // Its own limits. That of processor time is renewed with every request; whoever has taken the process
+      // over could renew it too, until the parent loses patience.
       FOR(SYS_prlimit64, 4), LOAD(args[0]), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1), ALLOW,
       REFUSE,
   };
@@ -159,7 +157,13 @@ bool strata_isolation_is_helper(void) {
 int strata_isolation_confine(uint64_t memory) {
   bool is_limited = limit(RLIMIT_CORE, 0) && limit(RLIMIT_FSIZE, 0);
   // The sanitizers reserve terabytes of addresses, and open files of their own.
-  if (!NEEDS_ROOM) is_limited = is_limited && limit(RLIMIT_AS, memory);
+  bool has_memory_limit = NEEDS_ROOM || limit(RLIMIT_AS, memory);
+#if !defined(__APPLE__)
+  // A process on Apple's systems has more addresses than that from its start, and cannot give them back.
+  is_limited = is_limited && has_memory_limit;
+#else
+  (void)has_memory_limit;
+#endif
 #if defined(__linux__)
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return -1;
 #endif

@@ -75,14 +75,14 @@ extension CheckpointContents {
         throw CheckpointError(.checksumMismatch, "reads back differently than it was written")
       }
     }
-    try Self.publish(sealed, index: sealedIndex)
     // The plain file of that name would be taken for the checkpoint.
-    if path != indexPath { FileDescriptor.remove(path) }
+    try Self.publish(sealed, index: sealedIndex, inPlaceOf: path == indexPath ? nil : path)
   }
 
-  /// Gives all files their names; where that fails, what was there before is there again.
+  /// Gives all files their names, and removes the plain file that they replace; where a name cannot be given,
+  /// what was there before is there again.
   private static func publish(
-    _ shards: [SealedFile], index: SealedFile
+    _ shards: [SealedFile], index: SealedFile, inPlaceOf plain: String?
   ) throws(CheckpointError) {
     let old = ([index] + shards).map(\.target).filter { FileDescriptor.status(of: $0) != nil }
     let kept = old.map { HiddenFile(keeping: $0) }
@@ -109,6 +109,7 @@ extension CheckpointContents {
       }
       throw error
     }
+    if let plain { FileDescriptor.remove(plain) }
     try index.confirm()
   }
 }

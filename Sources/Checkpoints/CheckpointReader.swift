@@ -10,6 +10,10 @@ public struct CheckpointReader: Sendable {
   public let byteCount: Int
   /// The bytes of the file.
   package let source: ByteSource
+  /// The paths of all files that are read: of this one, and of those that an index names.
+  public var files: [String] {
+    [path].compactMap(\.self) + contents.otherSources.compactMap(\.path)
+  }
   /// What the file holds.
   public let contents: CheckpointContents
 

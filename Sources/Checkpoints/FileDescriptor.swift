@@ -83,8 +83,9 @@ final class FileDescriptor: Sendable {
   /// The status of the open file.
   func status() throws(CheckpointError) -> Status {
     var info = stat()
-    guard unsafe fstat(number, &info) == 0 else {
-      throw CheckpointError(.notReadable, file: path, systemMessage())
+    let error = unsafe strata_status(number, &info)
+    guard error == 0 else {
+      throw CheckpointError(.notReadable, file: path, systemMessage(error))
     }
     return Status(info)
   }

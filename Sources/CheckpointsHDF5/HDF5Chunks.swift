@@ -20,6 +20,8 @@ struct HDF5Chunks: Sendable {
   let filters: [Filter]
   /// Whether chunks that reach out of the shape went through the filters as well.
   let filtersEdges: Bool
+  /// The bytes of the file, which no chunk has more of.
+  let storedLimit: Int
 
   /// The decoded bytes of a chunk.
   var byteCount: Int { size.reduce(elementSize, *) }
@@ -83,7 +85,12 @@ struct HDF5Chunks: Sendable {
     let origin = origin(of: place)
     let stored = try storedByteCount(of: origin, in: dataset)
     var mask: UInt32 = 0
-    // What the index says here was counted with the rest when the file was opened.
+    // What the index says here was counted with the rest when the file was opened; not if somebody has
+    // written to it since.
+    guard stored <= UInt64(storedLimit) else {
+      throw CheckpointError(
+        .extentOutOfFile, "the chunk at \(origin) has \(stored) bytes, the file had \(storedLimit)")
+    }
     let bytes = try unsafe Bytes(count: Int(clamping: stored)) { buffer throws(CheckpointError) in
       try HDF5Library.check(
         unsafe H5Dread_chunk(

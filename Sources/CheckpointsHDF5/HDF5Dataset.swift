@@ -60,7 +60,7 @@ struct HDF5Dataset: Sendable {
       let chunks = HDF5Chunks(
         shape: shape, size: try Self.chunk(creation, rank: shape.rank, elementType.dtype),
         elementSize: elementType.dtype.size, filters: filters,
-        filtersEdges: try Self.filtersEdges(creation))
+        filtersEdges: try Self.filtersEdges(creation), storedLimit: source.count)
       try Self.check(chunks, in: dataset, space, stored: storedByteCount)
       self.chunks = chunks
     default:
@@ -188,6 +188,14 @@ struct HDF5Dataset: Sendable {
         .expansionLimit,
         "\(stored) stored bytes cannot give \(wanted) chunks of \(chunkBytes) bytes")
     }
+    // No overflow: a row is a part of all chunks.
+    let row = ChunkCache.row(chunks.shape, chunk: chunks.size)
+    guard chunks.filters.isEmpty || row == 1 || row * chunkBytes <= ChunkCache.decodedLimit else {
+      throw CheckpointError(
+        .chunkLimit,
+        "\(row) chunks side by side take \(row * chunkBytes) bytes, at most \(ChunkCache.decodedLimit) "
+          + "are decoded at a time; write chunks of whole rows, or run h5repack -l CONTI on the file")
+    }
     let counted = try chunks.storedByteCount(in: dataset.id)
     guard counted == UInt64(stored) else {
       throw CheckpointError(
@@ -201,6 +209,8 @@ struct HDF5Dataset: Sendable {
 /// How many decoded chunks of a dataset are kept.
 struct ChunkCache: Sendable {
   static let limit = 64 << 20
+  /// The limit for chunks that went through filters, which would be decoded again for every piece.
+  static let decodedLimit = 1 << 30
 
   var count = 0
   var bytes = 0
@@ -213,23 +223,29 @@ struct ChunkCache: Sendable {
   ///
   /// That is all chunks that one row of the outermost chunked dimension touches, as far as `limit`
   /// goes.
-  init(_ shape: Shape, chunk: [Int], elementSize: Int) {
-    let outermost = chunk.firstIndex { $0 > 1 } ?? chunk.endIndex
+  init(_ shape: Shape, chunk: [Int], elementSize: Int, limit: Int = limit) {
     let chunkBytes = chunk.reduce(elementSize, *)
-    var count = 1
-    for axis in chunk.indices where axis > outermost {
-      count *= max(1, (shape[axis] + chunk[axis] - 1) / chunk[axis])
-    }
-    count = min(count, max(1, Self.limit / chunkBytes))
-    self.count = count
+    count = min(Self.row(shape, chunk: chunk), max(1, limit / chunkBytes))
     bytes = count * chunkBytes
     // A prime, so that neighbours do not share a slot, and ten times as many as there are chunks.
     slots = [521, 5_003, 50_021, 500_009].first { $0 >= 10 * count } ?? 500_009
   }
 
+  /// The number of chunks that one row of the outermost chunked dimension touches.
+  static func row(_ shape: Shape, chunk: [Int]) -> Int {
+    let outermost = chunk.firstIndex { $0 > 1 } ?? chunk.endIndex
+    var count = 1
+    for axis in chunk.indices where axis > outermost {
+      count *= max(1, (shape[axis] + chunk[axis] - 1) / chunk[axis])
+    }
+    return count
+  }
+
   /// Enough for a dataset that is cut so.
   init(_ chunks: HDF5Chunks) {
-    self.init(chunks.shape, chunk: chunks.size, elementSize: chunks.elementSize)
+    self.init(
+      chunks.shape, chunk: chunks.size, elementSize: chunks.elementSize,
+      limit: chunks.filters.isEmpty ? Self.limit : Self.decodedLimit)
   }
 
   /// A list of access properties with this cache.

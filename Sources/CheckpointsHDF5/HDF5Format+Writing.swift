@@ -143,6 +143,7 @@ private struct HDF5WritePlan {
 
   private mutating func collectAttributes(_ contents: CheckpointContents) throws(CheckpointError) {
     for (key, text) in contents.metadata.sorted(by: { $0.key < $1.key }) {
+      if KerasAttributes.isReserved(key) { continue }
       guard key != HDF5Format.modulesAttribute, key != HDF5Format.modelAttribute else {
         throw CheckpointError(
           .metadataInvalid, "the metadata key \(key) is reserved in HDF5 files; rename it")

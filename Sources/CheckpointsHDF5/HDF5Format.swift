@@ -71,5 +71,7 @@ public struct HDF5Format: CheckpointFormat {
   public var canCompress: Bool { true }
 
   /// The format holds everything.
-  public func dropped(from contents: CheckpointContents) -> [String] { [] }
+  public func dropped(from contents: CheckpointContents) -> [String] {
+    contents.metadata.keys.filter(KerasAttributes.isReserved).sorted().map { "metadata \($0)" }
+  }
 }

@@ -17,6 +17,11 @@ struct KerasAttributes {
 
   private var lists: [List] = []
 
+  /// Whether Keras, and this reader, would take an attribute of this name for more than a text.
+  static func isReserved(_ name: String) -> Bool {
+    ["weight_names", "layer_names", "model_config"].contains(name.prefix { !$0.isNumber })
+  }
+
   /// Looks at an attribute of the object at a path.
   /// - Throws: `unsupportedLayer`.
   mutating func take(_ attribute: HDF5Attribute, of path: [String]) throws(CheckpointError) {

@@ -197,19 +197,16 @@ struct ConversionPlan {
     }
   }
 
-  /// Writes down where the contents come from; what is only packed otherwise keeps what stands there.
-  /// - Throws: what opening one of the files for hashing throws.
+  /// Writes down where the contents come from; a .strata file that nothing is asked of stays itself.
+  /// - Throws: `metadataInvalid`.
   mutating func trace(
     _ input: CheckpointReader, changes: [String], packing: [String], to target: any CheckpointFormat
   ) throws(CheckpointError) {
+    let options = changes + packing
     let isKept =
-      changes.isEmpty && renamed.isEmpty && mapping?.folded.isEmpty ?? true
+      options.isEmpty && renamed.isEmpty && mapping?.folded.isEmpty ?? true
       && contents.modelDescription == input.contents.modelDescription
-    let isTold = input.contents.metadata[Provenance.metadataKey] != nil
-    // A .strata file that is not changed stays itself, whatever it tells.
-    if isKept, isTold || input.format == target.name && target is StrataFormat {
-      return
-    }
+    if isKept, input.format == target.name, target is StrataFormat { return }
     var earlier: [Provenance.Step] = []
     do throws(CheckpointError) {
       earlier = try Provenance(contents.metadata).steps
@@ -218,7 +215,7 @@ struct ConversionPlan {
         "\(Provenance.metadataKey), which is no provenance: \(error.reason)")
     }
     let provenance = PendingProvenance(
-      after: earlier, of: [input] + (golden.map { [$0] } ?? []), options: changes + packing,
+      after: earlier, of: [input] + (golden.map { [$0] } ?? []), options: options,
       assumed: mapping?.assumptions.map(Assumed.init) ?? [])
     contents.metadata[Provenance.metadataKey] = try provenance.placeholder()
     contents.pendingMetadata[Provenance.metadataKey] = provenance

@@ -132,7 +132,7 @@ struct Convert: ParsableCommand {
         compression: compress ?? (reader.format == target.name ? .asStored : .none),
         hdf5Layout: settings.hdf5Layout ?? .flat, replacesExisting: force,
         npzVoid2: settings.npzVoid2, shardSize: shardSize),
-      sources: [input] + (golden.map { [$0] } ?? []))
+      sources: reader.files + (plan.golden?.files ?? []))
 
     let report = ConversionReport(
       input: input, output: output, from: reader.format, to: target, plan)

@@ -35,7 +35,8 @@ struct Inspect: ParsableCommand {
     var choice = try reading.reading()
     choice.stateDict = .everything
     let reader = try CheckpointReader(file: file, choice)
-    if !stats, reader.format == StrataFormat().name || reader.byteCount <= Self.smallFile {
+    let size = reader.contents.otherSources.reduce(reader.byteCount) { $0 + $1.count }
+    if !stats, reader.format == StrataFormat().name || size <= Self.smallFile {
       try reader.contents.verify()
     }
     let report: InspectionReport

@@ -7,6 +7,8 @@ struct ModelGolden {
   var tensors: StateDict
   /// The file in which it stands.
   var file: String
+  /// All files that it was read from.
+  var files: [String]
   /// Whether the model carries it.
   var isSealed: Bool
   /// How far results may be off unless the user says it.
@@ -21,14 +23,17 @@ struct ModelGolden {
       guard !model.contents.goldens.isEmpty else { return nil }
       tensors = try StateDict(reading: model.contents.goldens)
       self.file = modelFile
+      files = model.files
       isSealed = true
       tolerance = try Verification.Tolerance(sealedIn: model.contents.metadata)
       return
     }
     var choice = options
     choice.stateDict = .only
-    let golden = try Checkpoint(CheckpointReader(file: file, choice)).stateDict
+    let reader = try CheckpointReader(file: file, choice)
+    let golden = try Checkpoint(reader).stateDict
     self.file = file
+    files = reader.files
     isSealed = false
     tolerance = .standard
     // Where the model lost its wrappers in a conversion, the golden's names lose theirs too.

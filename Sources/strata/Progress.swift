@@ -37,7 +37,7 @@ final class Progress: Sendable {
       guard tensor.dtype != nil else { return tensor }
       return StoredTensor(
         name: tensor.name, dtype: tensor.dtype, dtypeName: tensor.dtypeName, shape: tensor.shape,
-        storedByteCount: tensor.storedByteCount, encoding: tensor.encoding, file: nil,
+        storedByteCount: tensor.storedByteCount, encoding: tensor.encoding, file: tensor.file,
         contents: WatchedBytes(tensor: tensor, progress: self))
     }
     return watched

@@ -39,10 +39,10 @@ struct Report: ParsableCommand {
 
   func run() throws {
     let choice = try reading.reading()
-    try CheckpointContents.check(output, isNoneOf: [file] + (golden.map { [$0] } ?? []))
     let reader = try CheckpointReader(file: file, choice)
-    let data = try ReportData(
-      reader, try ModelGolden(file: golden, of: reader, modelFile: file, choice), file: file)
+    let golden = try ModelGolden(file: golden, of: reader, modelFile: file, choice)
+    try CheckpointContents.check(output, isNoneOf: reader.files + (golden?.files ?? []))
+    let data = try ReportData(reader, golden, file: file)
     try write(ReportPage(data).html)
     try Output(options).report(WrittenReport(output: output, data: data)) {
       "\(output): \(data.verdict)".escaped

@@ -70,9 +70,11 @@ struct Run: ParsableCommand {
 
   func run() throws {
     var choice = try reading.reading()
-    let blueprint = try ModelBlueprint(file: model, choice, module: module)
+    let modelReader = try CheckpointReader(file: model, choice)
+    let blueprint = try ModelBlueprint(modelReader.contents, module: module, file: model)
     choice.stateDict = .only
-    let inputs = try Checkpoint(CheckpointReader(file: input, choice)).stateDict
+    let inputReader = try CheckpointReader(file: input, choice)
+    let inputs = try Checkpoint(inputReader).stateDict
     if chunk != nil, blueprint.isBidirectional {
       throw CheckpointError(
         .notStreamable, file: model,
@@ -101,7 +103,7 @@ struct Run: ParsableCommand {
     guard let format = Strata.formats.format(forPath: output) else { return }
     try Checkpoint(stateDict: results).contents.write(
       to: output, format: format, options: WriteOptions(replacesExisting: force),
-      sources: [input, model])
+      sources: inputReader.files + modelReader.files)
     let report = RunReport(
       output: output,
       tensors: results.map {

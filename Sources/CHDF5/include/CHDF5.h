@@ -103,7 +103,7 @@ static inline herr_t strata_h5_without_locks(hid_t access) {
 }
 
 // Has a file read from an open descriptor, which stays its owner's.
-herr_t strata_h5_use_descriptor(hid_t access, int descriptor);
+herr_t strata_h5_use_descriptor(hid_t access, int descriptor, uint64_t size);
 
 // A conversion that changes nothing, registered from variable-length strings to opaque bytes. It is
 // how the length and the heap address of such a string are read as they stand in the file: libhdf5

@@ -34,6 +34,7 @@ package struct ZipArchive: Sendable {
   package let entries: [Entry]
   private let places: [String: Int]
   private let source: ByteSource
+  private let whole = ZipWholeEntry()
 
   /// Validates an archive; reads the directory and the local headers, but no entry.
   ///
@@ -92,7 +93,7 @@ package struct ZipArchive: Sendable {
   package func bytes(of entry: Entry) -> any TensorBytes {
     switch entry.method {
     case .stored: ZipStoredBytes(entry, source)
-    case .deflated: ZipInflatedBytes(entry, source)
+    case .deflated: ZipInflatedBytes(entry, source, keeping: whole)
     }
   }
 }

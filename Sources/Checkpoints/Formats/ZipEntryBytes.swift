@@ -78,32 +78,66 @@ final class ZipStoredBytes: TensorBytes {
 
 /// The content of a deflated entry, inflated as it is read.
 ///
-/// Reading goes on where the last read stopped; only a step back begins anew.
+/// Reading goes on where the last read stopped. With a step back the whole entry is inflated and kept, unless
+/// it is too large for that; then it begins anew, as long as that stays in proportion to what is asked for.
 final class ZipInflatedBytes: TensorBytes {
   private let entry: ZipArchive.Entry
   private let source: ByteSource
-  private let stream: Mutex<ZipInflation?>
+  private let whole: ZipWholeEntry
+  private let reading = Mutex(Reading())
   /// Whether the whole content was checked once.
   private let isChecked: Mutex<Bool>
 
-  init(_ entry: ZipArchive.Entry, _ source: ByteSource) {
+  private struct Reading: ~Copyable {
+    var stream: ZipInflation?
+    /// How many bytes were asked for, and how many were inflated for that.
+    var given = 0
+    var inflated = 0
+  }
+
+  /// The largest entry that is kept.
+  private static let largestKept = 64 << 20
+  /// How often an entry, and what was asked for, may be inflated.
+  private static let mostInflations = 8
+
+  init(_ entry: ZipArchive.Entry, _ source: ByteSource, keeping whole: ZipWholeEntry) {
     self.entry = entry
     self.source = source
-    self.stream = Mutex(nil)
+    self.whole = whole
     self.isChecked = Mutex(false)
   }
 
   func bytes(in range: Range<Int>) throws(CheckpointError) -> Bytes {
     try entry.checkRange(range)
-    return try stream.withLock { kept throws(CheckpointError) in
-      if kept?.position ?? .max > range.lowerBound { kept = try ZipInflation(entry, source) }
+    return try reading.withLock { reading throws(CheckpointError) in
+      reading.given += range.count
+      if let bytes = whole.bytes(of: entry) { return bytes[range] }
+      let position = reading.stream?.position
+      let isStepBack = position ?? 0 > range.lowerBound
+      let isKept = isStepBack && entry.count <= Self.largestKept
+      if position == nil || isStepBack { reading.stream = try ZipInflation(entry, source) }
       // After an error nothing is kept.
-      guard var inflation = kept.take() else { preconditionFailure("an inflation that was begun") }
+      guard var inflation = reading.stream.take() else {
+        preconditionFailure("an inflation that was begun")
+      }
+      reading.inflated += (isKept ? entry.count : range.upperBound) - inflation.position
+      guard reading.inflated / Self.mostInflations <= entry.count + reading.given else {
+        throw CheckpointError(
+          .expansionLimit, offset: entry.headerOffset,
+          "the deflated entry \(entry.name) would have to be inflated over and over for tensors that lie "
+            + "in it backwards; save the file anew, or pack it without compression")
+      }
+      if isKept {
+        let bytes = try inflation.read(entry.count)
+        isChecked.withLock { $0 = true }
+        whole.keep(bytes, of: entry)
+        return bytes[range]
+      }
       try inflation.skip(to: range.lowerBound)
       let bytes = try inflation.read(range.count)
       if inflation.isChecked { isChecked.withLock { $0 = true } }
       // At the end nothing is left to go on with.
-      if inflation.position < entry.count { kept = consume inflation }
+      if inflation.position < entry.count { reading.stream = consume inflation }
       return bytes
     }
   }
@@ -115,6 +149,21 @@ final class ZipInflatedBytes: TensorBytes {
     // An empty entry has an end to be checked as well.
     _ = try inflation.read(0)
     isChecked.withLock { $0 = true }
+  }
+}
+
+/// The content of the entry of an archive that was last inflated as a whole.
+final class ZipWholeEntry: Sendable {
+  private let kept = Mutex<(place: Int, bytes: Bytes)?>(nil)
+
+  /// The content of an entry, if it is this one.
+  func bytes(of entry: ZipArchive.Entry) -> Bytes? {
+    kept.withLock { $0?.place == entry.headerOffset ? $0?.bytes : nil }
+  }
+
+  /// Keeps the content of an entry in place of another one's.
+  func keep(_ bytes: Bytes, of entry: ZipArchive.Entry) {
+    kept.withLock { $0 = (entry.headerOffset, bytes) }
   }
 }
 
