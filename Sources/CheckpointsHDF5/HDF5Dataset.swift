@@ -179,6 +179,17 @@ struct HDF5Dataset: Sendable {
       throw CheckpointError(
         .sizeMismatch, "\(stored) stored bytes, \(wanted) chunks of \(chunkBytes) take \(decoded)")
     }
+    // A row is a part of all chunks.
+    let row = ChunkCache.row(chunks.shape, chunk: chunks.size)
+    guard
+      chunks.filters.isEmpty || row == 1
+        || !overflow && row * chunkBytes <= ChunkCache.decodedLimit
+    else {
+      throw CheckpointError(
+        .chunkLimit,
+        "\(row) compressed chunks of \(chunkBytes) bytes stand side by side, together at most "
+          + "\(ChunkCache.decodedLimit) bytes are decoded at a time; write chunks of whole rows")
+    }
     let isDeflated = chunks.filters.contains(.deflate)
     // What deflate can give at most for each stored byte, and for each chunk beyond.
     let (limit, _) = stored.multipliedReportingOverflow(
@@ -187,14 +198,6 @@ struct HDF5Dataset: Sendable {
       throw CheckpointError(
         .expansionLimit,
         "\(stored) stored bytes cannot give \(wanted) chunks of \(chunkBytes) bytes")
-    }
-    // No overflow: a row is a part of all chunks.
-    let row = ChunkCache.row(chunks.shape, chunk: chunks.size)
-    guard chunks.filters.isEmpty || row == 1 || row * chunkBytes <= ChunkCache.decodedLimit else {
-      throw CheckpointError(
-        .chunkLimit,
-        "\(row) chunks side by side take \(row * chunkBytes) bytes, at most \(ChunkCache.decodedLimit) "
-          + "are decoded at a time; write chunks of whole rows, or run h5repack -l CONTI on the file")
     }
     let counted = try chunks.storedByteCount(in: dataset.id)
     guard counted == UInt64(stored) else {

@@ -41,7 +41,8 @@ final class HDF5File: Sendable {
       let access = try HDF5Handle(properties: strata_h5_file_access())
       let opened = try source.withDescriptor { descriptor throws(CheckpointError) in
         try HDF5Library.check(
-          strata_h5_use_descriptor(access.id, descriptor, UInt64(source.count)), "no driver for descriptors")
+          strata_h5_use_descriptor(access.id, descriptor, UInt64(source.count)),
+          "no driver for descriptors")
         return try Self.open("/strata descriptor", access)
       }
       if let opened { return opened }

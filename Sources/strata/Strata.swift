@@ -31,9 +31,10 @@ struct Strata: ParsableCommand {
     let output = Output(isJSON: arguments.contains("--json"))
     // The parser would complain about whatever stands behind an unknown subcommand.
     let names = configuration.subcommands.compactMap { $0.configuration.commandName }
-    if let first = arguments.first, !first.hasPrefix("-"), !(names + ["help"]).contains(first) {
+    let named = arguments.first == "help" ? arguments.dropFirst().first : arguments.first
+    if let named, !named.hasPrefix("-"), !(names + ["help"]).contains(named) {
       output.fail(
-        usage: "'\(first)': unknown subcommand; there are \(names.joined(separator: ", "))")
+        usage: "'\(named)': unknown subcommand; there are \(names.joined(separator: ", "))")
     }
     StopSignals.handle()
     do {

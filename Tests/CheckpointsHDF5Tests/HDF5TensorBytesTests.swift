@@ -1,6 +1,7 @@
 import Checkpoints
-import CheckpointsHDF5
 import Testing
+
+@testable import CheckpointsHDF5
 
 @Suite struct HDF5TensorBytesTests {
   /// Chunked in three dimensions, contiguous, compact, big-endian, scalar.
@@ -31,6 +32,17 @@ import Testing
       }
     }
     #expect(isInside)
+  }
+
+  /// Compressed chunks that stand side by side are kept, however large, so that none is decoded for
+  /// every piece of a row.
+  @Test(arguments: [([HDF5Chunks.Filter.deflate], 3), ([], 2)])
+  func aRowOfCompressedChunksIsKept(filters: [HDF5Chunks.Filter], kept: Int) throws {
+    let chunks = HDF5Chunks(
+      shape: try Shape([96, 3 << 18]), size: [48, 1 << 18], elementSize: 2, filters: filters,
+      filtersEdges: true, storedLimit: .max)
+    #expect(ChunkCache(chunks).count == kept)
+    #expect(ChunkCache.row(chunks.shape, chunk: chunks.size) == 3)
   }
 
   @Test(arguments: Place.allCases)

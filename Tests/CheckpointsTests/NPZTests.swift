@@ -43,6 +43,37 @@ struct NPZTests {
     #expect(codes == [.objectArray, .dtypeUnsupported, nil])
   }
 
+  @Test("A deflated array is read backwards, but not inflated over and over", arguments: [24, 72])
+  func backwards(mebibytes: Int) throws {
+    let count = mebibytes << 20
+    let bytes = unsafe Bytes(count: count) { buffer in
+      for place in stride(from: 0, to: count, by: 4096) {
+        unsafe buffer[place] = UInt8(place >> 20)
+      }
+    }
+    let checkpoint = Checkpoint(
+      stateDict: ["x": try Tensor(dtype: .uint8, shape: Shape([count]), bytes: bytes)])
+    let path = directory.path("x.npz")
+    try checkpoint.write(
+      to: path, format: NPZFormat(), options: WriteOptions(compression: .deflate))
+    let tensor = try NPZFormat().open(ByteSource(contentsOf: path)).tensors[0]
+    var found: [UInt8] = []
+    let refusal = code { () throws(CheckpointError) in
+      for place in stride(from: count - (1 << 20), through: 0, by: -(1 << 20)) {
+        found.append(try tensor.bytes(in: place..<(place + 1)).array[0])
+      }
+    }
+    #expect(found == (0..<mebibytes).reversed().prefix(found.count).map { UInt8($0) })
+    // What is kept is inflated once; eight times is the most for what is too large to be kept.
+    #expect(refusal == (mebibytes > 64 ? .expansionLimit : nil))
+    #expect(mebibytes > 64 ? (8..<20).contains(found.count) : found.count == mebibytes)
+    // Whoever asks for everything gets it as often as he likes.
+    let fresh = try NPZFormat().open(ByteSource(contentsOf: path)).tensors[0]
+    for _ in 0..<(mebibytes > 64 ? 10 : 1) {
+      #expect(try fresh.bytes(in: 0..<count).count == count)
+    }
+  }
+
   @Test("Checksums: checked on the way, and their lack told")
   func checksums() throws {
     var wrong = Self.member("a.npy")

@@ -41,6 +41,31 @@ import Testing
     }
   }
 
+  @Test("A shard of the input is the input")
+  func shards() throws {
+    try bench.succeed("convert", "model.h5", "s.safetensors", "--shard-size", "100", "--quiet")
+    try bench.succeed("convert", "golden.h5", "g.safetensors", "--shard-size", "100", "--quiet")
+    let before = try bench.snapshot()
+    let (index, golden) = ("s.safetensors.index.json", "g.safetensors.index.json")
+    let parts = try bench.directory.names().filter { $0.contains("-of-") }
+    #expect(parts.count > 3)
+    for target in parts where target.hasPrefix("s-") {
+      try bench.fail("convert", index, target, "--force", code: "sameFile")
+      try bench.fail(
+        "convert", index, target, "--include", "bias", "--force", code: "sameFile")
+      try bench.fail(
+        "run", index, "--input", golden, "--output", target, "--force", code: "sameFile")
+    }
+    for target in parts where target.hasPrefix("g-") {
+      try bench.fail("convert", index, target, "--golden", golden, "--force", code: "sameFile")
+      try bench.fail(
+        "run", index, "--input", golden, "--output", target, "--force", code: "sameFile")
+      try bench.fail(
+        "report", index, "--golden", golden, "-o", target, "--force", code: "sameFile")
+    }
+    #expect(try bench.snapshot() == before)
+  }
+
   @Test func sameFile() throws {
     let manager = FileManager.default
     for name in ["model.h5", "m.strata"] {

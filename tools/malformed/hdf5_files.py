@@ -229,6 +229,10 @@ def chunks():
                         ("2-gibibytes", (1 << 29, 4)), ("other-rank", (2, 3, 4))):
         yield case("chunkLimit", what, "H16", one(chunked(UNDEFINED, *sizes), shape=(6,)),
                    "a chunk of an absurd shape", tensor="x")
+    yield case("chunkLimit", "side-by-side", "H16", beside(
+        lambda i, g: [hard("x", i.dataset(filters((DEFLATE, (6,))), chunked(i.tree(
+            [(8, (0, place << 26), i.put(bytes(8))) for place in range(3)], rank=2), 2, 1 << 26, 4),
+            shape=(2, 3 << 26)))]), "three compressed chunks of 512 MiB in one row", tensor="x")
     yield case("sizeMismatch", "chunks-of-other-elements", "H16", beside(
         lambda i, g: [hard("x", i.dataset(chunked(i.tree(
             [(16, (place,), i.put(FLOATS[:16])) for place in (0, 2, 4)]), 2, 8), shape=(6,)))]),
