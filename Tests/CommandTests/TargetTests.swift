@@ -52,8 +52,6 @@ import Testing
     for target in parts where target.hasPrefix("s-") {
       try bench.fail("convert", index, target, "--force", code: "sameFile")
       try bench.fail(
-        "convert", index, target, "--include", "bias", "--force", code: "sameFile")
-      try bench.fail(
         "run", index, "--input", golden, "--output", target, "--force", code: "sameFile")
     }
     for target in parts where target.hasPrefix("g-") {
