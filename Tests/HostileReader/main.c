@@ -37,6 +37,8 @@ static void probe(void) {
   note("open itself", open("/proc/self/exe", O_RDONLY) < 0);
   note("open the input again", open("/proc/self/fd/3", O_RDONLY) < 0);
   note("list", open("/", O_RDONLY | O_DIRECTORY) < 0);
+  struct stat status;
+  note("ask about a file", stat("/etc/hostname", &status) < 0);
   note("create", open("/tmp/strata-hostile-reader", O_WRONLY | O_CREAT, 0600) < 0);
   note("write the input", write(STRATA_ISOLATION_INPUT, "x", 1) < 0);
   note("remove", unlink("/tmp/strata-hostile-reader-target") < 0);
@@ -51,6 +53,7 @@ static void probe(void) {
   char *arguments[] = {(char *)"true", NULL};
   note("execute", execv("/bin/true", arguments) < 0);
   note("signal the parent", kill(parent, 0) < 0);
+  note("have the parent signalled", fcntl(STRATA_ISOLATION_SOCKET, F_SETOWN, parent) < 0);
   void *code = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   note("new code", code == MAP_FAILED);
   void *memory = mmap(NULL, 2ull << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
