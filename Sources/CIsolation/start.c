@@ -71,7 +71,13 @@ static int spawn(const char *executable, const char *argument, int input, int en
   if (!status) status = posix_spawnattr_setflags(&attributes, flags);
 
   char *arguments[] = {(char *)"strata", (char *)argument, NULL};
-  char *environment[] = {NULL};
+  char *environment[] = {
+#if IS_SANITIZED
+      // What a damaged file makes libhdf5 ask for is not to be had without a sanitizer either.
+      (char *)"ASAN_OPTIONS=allocator_may_return_null=1",
+      (char *)"TSAN_OPTIONS=allocator_may_return_null=1",
+#endif
+      NULL};
   if (!status)
     status = posix_spawn(process, executable, &actions, &attributes, arguments, environment);
   posix_spawnattr_destroy(&attributes);

@@ -27,11 +27,20 @@ RULES = {
          "is, they are opaque"),
     ),
     "safetensors": (
+        (REFERENCE, "^unknownFormat", "",
+         "White space stands before the header, which is to begin with a brace"),
         (REFERENCE, "^metadataInvalid: __metadata__ is null", "",
          "`\"__metadata__\": null` is no map of text to text, which the format asks for; the "
          "reference takes it for none"),
     ),
     "npz": (
+        (REFERENCE, "^expansionLimit", "",
+         "The archive announces more bytes than deflate can give for what is stored. NumPy stops "
+         "reading when the shape is filled"),
+        (REFERENCE, "^headerInvalid: the key .* occurs twice", "",
+         "A key stands twice in the header of an array. Python lets the last one count"),
+        (STRATA, "", "^NotImplementedError: zip file version",
+         "An entry asks for a version of zip that Python does not know, and uses nothing of it"),
         (REFERENCE, ARCHIVE, "", ARCHIVE_REASON),
         (REFERENCE, NAMES, "", NAMES_REASON),
         (REFERENCE, "^(badMagic|unsupportedVariant)", "",
@@ -46,6 +55,15 @@ RULES = {
          "stops reading when the shape is filled, before it would notice"),
     ),
     "pytorch": (
+        (REFERENCE, "^unknownFormat", "",
+         "A legacy file announces a pickle protocol that there is not, or none, and is not "
+         "recognised"),
+        (REFERENCE, "^pickleTypeError", "",
+         "An opcode works on another type than pickle's writers ever give it, such as a list of "
+         "arguments. Python takes any sequence"),
+        (REFERENCE, "^sizeMismatch: the storage", "",
+         "A storage announces a number of elements whose bytes are right only after their "
+         "product has overflowed"),
         (REFERENCE, ARCHIVE, "", ARCHIVE_REASON),
         (REFERENCE, NAMES, "", NAMES_REASON),
         (REFERENCE, "^(checksumMismatch|decompressMismatch)", "",
@@ -72,11 +90,17 @@ RULES = {
          "nothing"),
         (REFERENCE, "^pickleMalformed: pickle protocol", "",
          "The pickle announces a protocol that there is not"),
-        (STRATA, "", "^(TypeError|AttributeError|KeyError|IndexError|RuntimeError: requires_grad)",
+        (STRATA, "", "^(TypeError|AttributeError|KeyError|IndexError|RuntimeError: requires_grad"
+                     "|AssertionError: expected|ValueError: too many values)",
          "Building the objects fails in Python. Here they are inert, and the tensors beside "
          "them are read"),
     ),
     "hdf5": (
+        (REFERENCE, "^duplicateName", "",
+         "Two links of a group have one name. libhdf5 follows the one that its search meets"),
+        (REFERENCE, "^decompressMismatch", "",
+         "A chunk is marked as not filtered, and has another number of bytes than it must have "
+         "then. libhdf5 hands out the compressed bytes as numbers"),
         (REFERENCE, "^typeNotAllowed", "",
          "An enumeration, or a float that is neither IEEE 754 nor bfloat16. libhdf5 converts "
          "them by its own rules into other bits; here bits are kept or refused"),

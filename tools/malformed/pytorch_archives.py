@@ -59,6 +59,8 @@ def headers():
         ("descriptor-size", changed(descriptor={"size": 20}), "20 bytes, 24 there"),
         ("descriptor-stored-size", changed(descriptor={"stored_size": 20}), "the same"),
         ("descriptor-missing", changed(descriptor=b""), "bit 3, and no descriptor"),
+        ("directory-by-attributes", changed(central={"attributes": 0x10}),
+         "a directory by its attributes, and so nothing for torch.load"),
         ("stored-sizes-differ", changed(central={"size": 48}), "stored as 24 bytes, 48 in all"),
     ):
         yield Case("zipAmbiguous", what, "P12", data, why)

@@ -100,6 +100,9 @@ package struct ZipArchive: Sendable {
 
 /// The spellings of the format.
 enum Zip {
+  /// The bit of an entry's external attributes that MS-DOS has for directories.
+  static let directoryAttribute: UInt32 = 0x10
+
   /// How each kind of record begins: the letters PK and two numbers.
   enum Signature {
     static let localHeader: UInt32 = 0x0403_4B50

@@ -103,6 +103,11 @@ struct ZipRecord {
     guard !isDirectory || entry.count == 0 else {
       throw fault(.zipAmbiguous, "is a directory, but has \(entry.count) bytes")
     }
+    // torch.load would read nothing of it, and hand out memory that nobody has written.
+    guard attributes & Zip.directoryAttribute == 0 || entry.count == 0 else {
+      throw fault(
+        .zipAmbiguous, "is a directory by its attributes, but has \(entry.count) bytes")
+    }
   }
 
   /// Checks what inflating could give at most.
