@@ -184,6 +184,20 @@ import Testing
     try written.write(to: directory.path("flat.h5"), format: HDF5Format())
   }
 
+  /// Where Keras looks for lists of names, and this reader with it, no other text may stand.
+  @Test func textsThatWouldBeKerasListsAreLeftOut() throws {
+    let keras = ["weight_names": "hello", "layer_names1": "x", "model_config": #"{"a":"Lambda"}"#]
+    let written = Checkpoint(
+      stateDict: ["w": Tensor([1] as [Float], shape: [1])],
+      metadata: keras.merging(["weight_names_of_mine": "y"]) { $1 })
+    #expect(
+      HDF5Format().dropped(from: written.contents) == keras.keys.sorted().map { "metadata \($0)" })
+    let path = directory.path("keras.h5")
+    try written.write(to: path, format: HDF5Format())
+    let read = try Checkpoint(contentsOf: path, formats: [HDF5Format()])
+    #expect(read.metadata == ["weight_names_of_mine": "y"])
+  }
+
   @Test(
     arguments: [
       ["key": "nul\u{0}"], ["strata_modules": "[]"], ["strata_model": "{}"], ["": "x"],

@@ -58,7 +58,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ["frobnicate"], ["frobnicate", "model.h5"], ["--frobnicate"], ["convert"],
+    ["frobnicate"], ["frobnicate", "model.h5"], ["help", "frobnicate"], ["--frobnicate"],
+    ["convert"],
     ["convert", "model.h5"], ["convert", "model.h5", "a.strata", "b.strata"],
     ["convert", "model.h5", "a.strata", "--frobnicate"],
     ["convert", "model.h5", "a.strata", "--to"],
