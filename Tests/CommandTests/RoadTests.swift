@@ -38,7 +38,7 @@ import Testing
     try bench.succeed("convert", "small.strata", "small-same.strata")
     #expect(try bench.directory.read("small-same.strata") == bench.directory.read("small.strata"))
 
-    // There and back; what the tool writes is what the library writes.
+    // There and back; what the tool writes reads as what the library writes.
     var contents = try CheckpointReader(
       contentsOf: bench.directory.path("a.strata"), formats: formats
     ).contents
@@ -55,8 +55,7 @@ import Testing
       #expect(there.stateDict == converted.stateDict)
       contents.metadata[Self.origin] = there.metadata[Self.origin]
       try bench.write(contents, to: "library.h5", options: options)
-      #expect(
-        try bench.directory.read("library.h5") == bench.directory.read("there.h5"), "\(option)")
+      #expect(try bench.read("library.h5") == there, "\(option)")
     }
   }
 
@@ -257,7 +256,7 @@ import Testing
     try bench.succeed("convert", "a.strata", "b.strata")
     #expect(try bench.directory.read("b.strata") == bench.directory.read("a.strata"))
     try bench.succeed("convert", "a.strata", "c.strata", "--compress", "deflate")
-    #expect(try bench.read("c.strata") == checkpoint)
+    #expect(try bench.read("c.strata").withoutOrigin == checkpoint)
   }
 }
 
