@@ -106,8 +106,8 @@ static int restrict_calls(void) {
       // What a descriptor is, but nobody to be signalled because of it.
       FOR(SYS_fcntl, 5), LOAD(args[1]), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_GETFL, 1, 0),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_GETFD, 0, 1), ALLOW, REFUSE,
-      // Its own limits. That of processor time is renewed with every request; whoever has taken the process
-      // over could renew it too, until the parent loses patience.
+      // Its own limits. That of processor time is renewed with every request; whoever has taken the
+      // process over could renew it too, until the parent loses patience.
       FOR(SYS_prlimit64, 4), LOAD(args[0]), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1), ALLOW,
       REFUSE,
   };
@@ -159,7 +159,7 @@ int strata_isolation_confine(uint64_t memory) {
   // The sanitizers reserve terabytes of addresses, and open files of their own.
   bool has_memory_limit = NEEDS_ROOM || limit(RLIMIT_AS, memory);
 #if !defined(__APPLE__)
-  // A process on Apple's systems has more addresses than that from its start, and cannot give them back.
+  // A process on Apple's systems has more addresses than that from its start, for good.
   is_limited = is_limited && has_memory_limit;
 #else
   (void)has_memory_limit;

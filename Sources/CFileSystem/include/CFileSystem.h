@@ -17,7 +17,8 @@ int strata_rename_exclusively(const char *from, const char *to);
 /// where the file system cannot.
 int strata_reserve(int descriptor, int64_t count);
 
-/// What the system tells of an open file, asked without a path: a process that may name no file may ask.
+/// What the system tells of an open file, asked without a path: a process that may name no file may
+/// ask.
 int strata_status(int descriptor, struct stat *status);
 
 /// Waits until the bytes of a file, or the names of a directory, are on the medium and not only in
