@@ -156,13 +156,12 @@ bool strata_isolation_is_helper(void) {
 
 int strata_isolation_confine(uint64_t memory) {
   bool is_limited = limit(RLIMIT_CORE, 0) && limit(RLIMIT_FSIZE, 0);
-  // The sanitizers reserve terabytes of addresses, and open files of their own.
-  bool has_memory_limit = NEEDS_ROOM || limit(RLIMIT_AS, memory);
-#if !defined(__APPLE__)
-  // A process on Apple's systems has more addresses than that from its start, for good.
-  is_limited = is_limited && has_memory_limit;
+#if defined(__APPLE__)
+  // A process has more addresses than that from its start, for good.
+  (void)memory;
 #else
-  (void)has_memory_limit;
+  // The sanitizers reserve terabytes of addresses, and open files of their own.
+  if (!NEEDS_ROOM) is_limited = is_limited && limit(RLIMIT_AS, memory);
 #endif
 #if defined(__linux__)
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return -1;

@@ -70,7 +70,7 @@ public struct HDF5Format: CheckpointFormat {
   /// Tensors can be deflated, each by itself.
   public var canCompress: Bool { true }
 
-  /// The format holds everything.
+  /// The format holds everything but texts in whose place Keras looks for its lists of names.
   public func dropped(from contents: CheckpointContents) -> [String] {
     contents.metadata.keys.filter(KerasAttributes.isReserved).sorted().map { "metadata \($0)" }
   }

@@ -68,9 +68,10 @@ enum {
   STRATA_ISOLATION_CALLS = 4,    // no system call beyond a short list
 };
 
-// Gives up every right but using descriptors that are open, within `memory` bytes of address space:
-// nothing can be opened, written to a file, connected to or started. Returns what of
-// STRATA_ISOLATION_... the kernel offers, or -1 when it offers a wall and it cannot be raised.
+// Gives up every right but using descriptors that are open, within `memory` bytes of address space
+// (Apple's systems cannot limit it): nothing can be opened, written to a file, connected to or
+// started. Returns what of STRATA_ISOLATION_... the kernel offers, or -1 when it offers a wall and it
+// cannot be raised.
 //
 // For the calling thread, so it has to be called before there are others.
 int strata_isolation_confine(uint64_t memory);
