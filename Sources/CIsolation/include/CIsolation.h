@@ -70,8 +70,8 @@ enum {
 
 // Gives up every right but using descriptors that are open, within `memory` bytes of address space
 // (Apple's systems cannot limit it): nothing can be opened, written to a file, connected to or
-// started. Returns what of STRATA_ISOLATION_... the kernel offers, or -1 when it offers a wall and it
-// cannot be raised.
+// started. Returns what of STRATA_ISOLATION_... the kernel offers, or -1 when it offers a wall and
+// it cannot be raised.
 //
 // For the calling thread, so it has to be called before there are others.
 int strata_isolation_confine(uint64_t memory);
